@@ -1,0 +1,8 @@
+//! scopewarden audits every OAuth client of a Genesys Cloud organisation, for as long as it runs.
+//!
+//! Modules in reading order; `audit` calls every stage, top to bottom. ARCHITECTURE.md has the picture.
+
+pub mod domain;
+
+pub mod config;
+pub mod telemetry;
