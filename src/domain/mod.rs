@@ -4,12 +4,19 @@
 //! messages as values. Must never: import anything of ours outside this folder, read the time, or turn an unknown
 //! into a pass or a removal.
 
+mod names;
+
 pub mod catalogue;
 pub mod event;
+pub mod evidence;
 pub mod finding;
 mod gap;
 pub mod inventory;
-mod names;
+pub mod message;
+pub mod snapshot;
+
+#[cfg(test)]
+pub(crate) mod fixtures;
 
 pub use gap::{Fact, Gap};
 pub use names::{ClientId, DivisionId, DivisionRef, RoleId, ScopeEnforcement, Severity};
