@@ -6,6 +6,8 @@
 
 mod names;
 
+pub mod access;
+
 pub mod catalogue;
 pub mod event;
 pub mod evidence;
@@ -13,6 +15,8 @@ pub mod finding;
 mod gap;
 pub mod inventory;
 pub mod message;
+pub mod permission;
+pub mod privilege;
 pub mod snapshot;
 
 #[cfg(test)]

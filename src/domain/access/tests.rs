@@ -1,0 +1,1 @@
+//! Access against a slow reference.
