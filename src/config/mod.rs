@@ -30,7 +30,7 @@ pub struct Config {
 /// `[storage]`.
 #[derive(Clone, Debug)]
 pub struct Storage {
-    /// The SQLite file.
+    /// The `SQLite` file.
     pub path: PathBuf,
 }
 

@@ -11,7 +11,7 @@ use crate::domain::{
 };
 
 /// The scope that lets everything through.
-pub const ALL_SCOPES: &str = "all";
+pub(super) const ALL_SCOPES: &str = "all";
 
 /// For each scope, the permissions of the operations that it lets through.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ impl Scopes {
 }
 
 /// Whether a client with these scopes would be let through to an operation if scopes were enforced.
-pub fn lets_through(scopes: &BTreeSet<String>, operation: &Operation) -> bool {
+pub(super) fn lets_through(scopes: &BTreeSet<String>, operation: &Operation) -> bool {
     operation.scopes.is_empty()
         || scopes.contains(ALL_SCOPES)
         || operation.scopes.iter().any(|scope| scopes.contains(*scope))

@@ -1,0 +1,562 @@
+//! Drift by scenario, then on random organisations against a slow reference.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::{
+    DivisionRef, ScopeEnforcement,
+    event::Gain,
+    fixtures::{self, catalogue, client, role},
+    inventory::{Client, Role},
+    permission::{Pattern, patterns},
+    snapshot::Settings,
+};
+
+const NAMES: [&str; 8] = [
+    "routing:queue:view",
+    "routing:queue:edit",
+    "routing:queue:delete",
+    "routing:skill:view",
+    "directory:user:view",
+    "directory:user:delete",
+    "authorization:role:edit",
+    "telephony:plugin:all!",
+];
+
+fn org(clients: impl IntoIterator<Item = Client>, roles: impl IntoIterator<Item = Role>) -> Snapshot {
+    with_catalogue(fixtures::snapshot(clients, roles), &NAMES)
+}
+
+fn with_catalogue(mut snapshot: Snapshot, names: &[&str]) -> Snapshot {
+    snapshot.catalogue = Some(catalogue(names.iter().copied()));
+    snapshot.seal()
+}
+
+fn gain(permission: &str, divisions: &[&str]) -> Gain {
+    let divisions = divisions.iter().map(|division| DivisionRef::from((*division).to_owned())).collect();
+    Gain { permission: permission.to_owned(), divisions, conditional: false, in_scope: false, shared: false }
+}
+
+/// What each event says, without ids: (kind, subject id, [(client, gained, lost)]).
+type Told = Vec<(CauseKind, String, Vec<(String, Vec<Gain>, Vec<Gain>)>)>;
+
+fn told(before: &Snapshot, after: &Snapshot) -> Told {
+    between("acme", "audit-2", before, after)
+        .into_iter()
+        .map(|event| {
+            let clients = event
+                .clients
+                .iter()
+                .map(|client| (client.id.to_string(), client.gained.to_vec(), client.lost.to_vec()))
+                .collect();
+            (event.cause.kind, event.cause.subject.id, clients)
+        })
+        .collect()
+}
+
+#[test]
+fn a_role_edit_reaches_every_client_that_holds_the_role() {
+    let clients = || [client("a").grant("r", "*"), client("b").grant("r", "d1"), client("c").grant("s", "*")];
+    let before = org(clients(), [role("r").can("routing:queue:view"), role("s")]);
+    let after = org(
+        clients(),
+        [
+            role("r").can("routing:queue:view").can("directory:user:delete").can("telephony:plugin:all"),
+            role("s"),
+        ],
+    );
+    let events = between("acme", "audit-2", &before, &after);
+    assert_eq!(events.len(), 1);
+    let cause = &events[0].cause;
+    assert_eq!(cause.permissions.added, ["directory:user:delete", "telephony:plugin:all"]);
+    assert_eq!(events[0].severity, Severity::High);
+    assert_eq!(
+        told(&before, &after)[0].2,
+        [
+            (
+                "a".to_owned(),
+                vec![gain("directory:user:delete", &["*"]), gain("telephony:plugin:all", &["*"])],
+                vec![]
+            ),
+            // Not division-aware: it reaches everything from any division.
+            (
+                "b".to_owned(),
+                vec![gain("directory:user:delete", &["d1"]), gain("telephony:plugin:all", &["*"])],
+                vec![]
+            ),
+        ]
+    );
+}
+
+#[test]
+fn the_reverse_of_a_change_loses_what_it_gained() {
+    let before = org([client("a").grant("r", "*")], [role("r")]);
+    let after = org([client("a").grant("r", "*")], [role("r").can("routing:queue:view")]);
+    assert_eq!(
+        told(&after, &before),
+        [(
+            CauseKind::RolePermissionsChanged,
+            "r".to_owned(),
+            vec![("a".to_owned(), vec![], vec![gain("routing:queue:view", &["*"])])]
+        )]
+    );
+}
+
+#[test]
+fn two_causes_of_one_gain_both_list_it_as_shared() {
+    // The client is granted the role in the same interval in which the role gains the permission.
+    let before = org([client("a")], [role("r").can("routing:queue:view")]);
+    let after = org(
+        [client("a").grant("r", "*")],
+        [role("r").can("routing:queue:view").can("directory:user:delete")],
+    );
+    let shared = Gain { shared: true, ..gain("directory:user:delete", &["*"]) };
+    assert_eq!(
+        told(&before, &after),
+        [
+            (
+                CauseKind::ClientGrantsChanged,
+                "a".to_owned(),
+                vec![("a".to_owned(), vec![shared.clone(), gain("routing:queue:view", &["*"])], vec![])]
+            ),
+            (CauseKind::RolePermissionsChanged, "r".to_owned(), vec![("a".to_owned(), vec![shared], vec![])]),
+        ]
+    );
+}
+
+#[test]
+fn a_second_way_to_what_is_held_is_a_cause_without_clients() {
+    let before = org([client("a").grant("r", "*")], [role("r").can("routing:queue:view"), role("s")]);
+    let after = org(
+        [client("a").grant("r", "*")],
+        [role("r").can("routing:queue:view"), role("s").can("routing:queue:view")],
+    );
+    assert_eq!(told(&before, &after), [(CauseKind::RolePermissionsChanged, "s".to_owned(), vec![])]);
+}
+
+#[test]
+fn clients_come_and_go_with_all_their_power() {
+    let roles = || [role("r").can("routing:queue:view")];
+    let before = org([client("gone").grant("r", "d1")], roles());
+    let after = org([client("new").grant("r", "*")], roles());
+    assert_eq!(
+        told(&before, &after),
+        [
+            (
+                CauseKind::ClientRemoved,
+                "gone".to_owned(),
+                vec![("gone".to_owned(), vec![], vec![gain("routing:queue:view", &["d1"])])]
+            ),
+            (
+                CauseKind::ClientAdded,
+                "new".to_owned(),
+                vec![("new".to_owned(), vec![gain("routing:queue:view", &["*"])], vec![])]
+            ),
+        ]
+    );
+}
+
+#[test]
+fn the_platform_is_the_cause_where_a_wildcard_takes_a_new_permission_along() {
+    let mut names = NAMES.to_vec();
+    names.push("routing:queue:audit");
+    let clients = || [client("a").grant("wild", "*"), client("b").grant("spelt", "*")];
+    let spelt =
+        || role("spelt").can("routing:queue:view").can("routing:queue:edit").can("routing:queue:delete");
+    // One role keeps its wildcard; the other is shown expanded, and so "gains" the new action.
+    let before = org(clients(), [role("wild").can("routing:queue:*"), spelt()]);
+    let after = with_catalogue(
+        fixtures::snapshot(
+            clients(),
+            [role("wild").can("routing:queue:*"), spelt().can("routing:queue:audit")],
+        ),
+        &names,
+    );
+    // No operation names it, so no scope is known to stand in front of it.
+    let effect = vec![Gain { in_scope: true, ..gain("routing:queue:audit", &["*"]) }];
+    assert_eq!(
+        told(&before, &after),
+        [(
+            CauseKind::CatalogueChanged,
+            "permissions".to_owned(),
+            vec![("a".to_owned(), effect.clone(), vec![]), ("b".to_owned(), effect, vec![])]
+        )]
+    );
+    let event = &between("acme", "x", &before, &after)[0];
+    assert_eq!(event.cause.permissions.added, ["routing:queue:audit"]);
+    assert_eq!(event.cause.details["roles"][0]["id"], "spelt");
+}
+
+#[test]
+fn a_role_that_did_not_cover_the_entity_was_edited() {
+    let mut names = NAMES.to_vec();
+    names.push("routing:queue:audit");
+    let before = org([client("a").grant("r", "*")], [role("r").can("routing:queue:view")]);
+    let after = with_catalogue(
+        fixtures::snapshot(
+            [client("a").grant("r", "*")],
+            [role("r").can("routing:queue:view").can("routing:queue:audit")],
+        ),
+        &names,
+    );
+    let kinds: Vec<CauseKind> = told(&before, &after).into_iter().map(|(kind, _, _)| kind).collect();
+    assert_eq!(kinds, [CauseKind::CatalogueChanged, CauseKind::RolePermissionsChanged]);
+    assert!(told(&before, &after)[0].2.is_empty());
+}
+
+#[test]
+fn a_shipped_role_grows_by_the_platform_but_not_by_old_permissions() {
+    let mut names = NAMES.to_vec();
+    names.push("brandNew:thing:view");
+    let before = org([client("a").grant("r", "*")], [role("r").can("routing:queue:view").shipped()]);
+    let after = with_catalogue(
+        fixtures::snapshot(
+            [client("a").grant("r", "*")],
+            [role("r")
+                .can("routing:queue:view")
+                .can("brandNew:thing:view")
+                .can("routing:skill:view")
+                .shipped()],
+        ),
+        &names,
+    );
+    let events = between("acme", "x", &before, &after);
+    assert_eq!(events.len(), 2);
+    assert_eq!(events[0].clients[0].gained[0].permission, "brandNew:thing:view");
+    assert_eq!(events[1].cause.permissions.added, ["routing:skill:view"]);
+    assert_eq!(events[1].clients[0].gained[..], [gain("routing:skill:view", &["*"])]);
+}
+
+#[test]
+fn conditions_are_compared_as_alternatives() {
+    let change = |old: Role, new: Role| {
+        let holder = || [client("a").grant("r", "*")];
+        between("acme", "x", &org(holder(), [old]), &org(holder(), [new]))[0].clone()
+    };
+    let firm = || role("r").can("routing:queue:view");
+    let conditional = |text: &str| role("r").can_if("routing:queue:view", text);
+
+    let loosened = change(conditional("{1}"), firm());
+    assert_eq!(loosened.cause.kind, CauseKind::RoleConditionsLoosened);
+    assert_eq!(loosened.clients[0].gained[..], [gain("routing:queue:view", &["*"])]);
+    assert!(loosened.clients[0].lost[0].conditional);
+
+    let tightened = change(firm(), conditional("{1}"));
+    assert_eq!(tightened.cause.kind, CauseKind::RoleConditionsTightened);
+    // It holds less than before, so nothing that it "gained" may raise the severity.
+    assert_eq!(tightened.severity, Severity::Info);
+
+    assert_eq!(change(conditional("{1}"), conditional("{2}")).cause.kind, CauseKind::RoleConditionsLoosened);
+    assert_eq!(
+        change(conditional("{1}").can_if("routing:queue:view", "{2}"), conditional("{1}")).cause.kind,
+        CauseKind::RoleConditionsTightened
+    );
+}
+
+#[test]
+fn narrowing_to_one_division_is_no_reason_for_alarm() {
+    let roles = || [role("r").can("directory:user:delete")];
+    let before = org([client("a").grant("r", "*")], roles());
+    let after = org([client("a").grant("r", "d1")], roles());
+    let event = &between("acme", "x", &before, &after)[0];
+    assert_eq!(event.clients[0].gained[..], [gain("directory:user:delete", &["d1"])]);
+    assert_eq!(event.clients[0].lost[..], [gain("directory:user:delete", &["*"])]);
+    assert_eq!(event.severity, Severity::Low);
+}
+
+#[test]
+fn one_subject_is_one_event_with_its_whole_delta() {
+    let before = org([client("a").scope("users:readonly")], [role("r")]);
+    let mut changed = client("a").scope("all").grant("r", "d1");
+    changed.name = "renamed".to_owned();
+    changed.redirect_uris.insert("http://example.com/".to_owned());
+    let events = between("acme", "x", &before, &org([changed], [role("r")]));
+    assert_eq!(events.len(), 1);
+    let cause = &events[0].cause;
+    assert_eq!(
+        cause.kinds,
+        [
+            CauseKind::ClientGrantsChanged,
+            CauseKind::ClientScopesChanged,
+            CauseKind::ClientRedirectUrisChanged,
+            CauseKind::ClientNameChanged
+        ]
+    );
+    assert_eq!(cause.details["scopes"], json!({ "added": ["all"], "removed": ["users:readonly"] }));
+    assert_eq!(cause.details["name"], json!({ "from": "Client a", "to": "renamed" }));
+    assert_eq!(cause.details["grants"]["added"][0]["division_name"], "Division d1");
+    assert_eq!(events[0].severity, Severity::High);
+}
+
+#[test]
+fn scopes_hide_power_only_where_they_are_enforced_for_every_grant() {
+    let enforced = |mut snapshot: Snapshot| {
+        snapshot.settings = Settings { scope_enforcement: ScopeEnforcement::AllGrants };
+        snapshot.seal()
+    };
+    let roles = || [role("r").can("directory:user:delete")];
+    let narrow = || org([client("a").grant("r", "*").scope("routing")], roles());
+    let wide = || org([client("a").grant("r", "*").scope("users")], roles());
+    assert!(told(&narrow(), &wide())[0].2.is_empty());
+    let mut expected = gain("directory:user:delete", &["*"]);
+    expected.in_scope = true;
+    assert_eq!(
+        told(&enforced(narrow()), &enforced(wide())),
+        [(CauseKind::ClientScopesChanged, "a".to_owned(), vec![("a".to_owned(), vec![expected], vec![])])]
+    );
+    let switched = told(&enforced(narrow()), &narrow());
+    assert_eq!(switched[0].0, CauseKind::ScopeEnforcementChanged);
+    assert_eq!(switched[0].2[0].1, [gain("directory:user:delete", &["*"])]);
+}
+
+#[test]
+fn a_catalogue_read_for_the_first_time_is_no_change() {
+    let before = fixtures::snapshot([client("a").grant("r", "*")], [role("r").can("routing:*:*")]);
+    let after = with_catalogue(before.clone(), &NAMES);
+    assert_eq!(told(&before, &after), []);
+}
+
+#[test]
+fn the_delta_names_the_content_and_the_id_the_occurrence() {
+    let before = org([client("a").grant("r", "*")], [role("r")]);
+    let after = org([client("a").grant("r", "*")], [role("r").can("routing:queue:view")]);
+    let [one] = &between("acme", "audit-2", &before, &after)[..] else { panic!("one event") };
+    let [again] = &between("acme", "audit-9", &before, &after)[..] else { panic!("one event") };
+    assert_eq!(one.delta, again.delta);
+    assert_ne!(one.id, again.id);
+    assert_eq!(Event::unpack(&one.pack()).unwrap(), *one);
+}
+
+// ---- random organisations ----
+
+const ACTIONS: [&str; 3] = ["view", "edit", "all"];
+
+fn names() -> Vec<String> {
+    let mut names = Vec::new();
+    for domain in ["routing", "wfm"] {
+        for entity in ["queue", "skill"] {
+            names.extend(ACTIONS.map(|action| format!("{domain}:{entity}:{action}")));
+        }
+    }
+    names
+}
+
+fn any_role(id: usize) -> impl Strategy<Value = Role> {
+    let pattern = prop_oneof![
+        6 => prop::sample::select(names()),
+        2 => prop::sample::select(vec![
+            "routing:*:*", "routing:queue:*", "*:*:view", "*:queue:edit", "unknown:thing:view",
+        ]).prop_map(str::to_owned),
+    ];
+    let policy = (pattern, prop::option::weighted(0.3, prop::sample::select(vec!["{1}", "{2}"])));
+    (prop::collection::vec(policy, 0..5), prop::bool::weighted(0.1), prop::bool::weighted(0.2)).prop_map(
+        move |(policies, admin, shipped)| {
+            let mut made = role(&format!("r{id}"));
+            for (pattern, condition) in policies {
+                made = match condition {
+                    Some(condition) => made.can_if(&pattern, condition),
+                    None => made.can(&pattern),
+                };
+            }
+            made.is_default = shipped;
+            if admin { made.general("admin") } else { made }
+        },
+    )
+}
+
+fn any_client(id: usize) -> impl Strategy<Value = Client> {
+    let grant = (0..5_usize, prop::sample::select(vec!["*", "d1", "d2", "unknown"]));
+    (
+        prop::collection::vec(grant, 0..4),
+        prop::collection::btree_set(prop::sample::select(vec!["routing", "all", "users"]), 0..2),
+        prop::sample::select(vec!["CLIENT-CREDENTIALS", "CLIENT-CREDENTIALS", "CLIENT-CREDENTIALS", "CODE"]),
+    )
+        .prop_map(move |(grants, scopes, grant_type)| {
+            let mut made = client(&format!("c{id}")).of_type(grant_type);
+            for (role, division) in grants {
+                made = made.grant(&format!("r{role}"), division);
+            }
+            for scope in scopes {
+                made = made.scope(scope);
+            }
+            made
+        })
+}
+
+prop_compose! {
+    fn any_organisation()(
+        roles in (0..4_usize, 0..4_usize).prop_flat_map(|(from, count)| {
+            (from..from + count).map(any_role).collect::<Vec<_>>()
+        }),
+        clients in (0..3_usize, 0..5_usize).prop_flat_map(|(from, count)| {
+            (from..from + count).map(any_client).collect::<Vec<_>>()
+        }),
+        known in prop::collection::vec((prop::sample::select(names()), prop::bool::weighted(0.3)), 1..12),
+        enforced in prop::bool::weighted(0.3),
+    ) -> Snapshot {
+        let mut snapshot = fixtures::snapshot(clients, roles);
+        let known: Vec<String> =
+            known.into_iter().map(|(name, org_wide)| if org_wide { name + "!" } else { name }).collect();
+        snapshot.catalogue = Some(catalogue(known.iter().map(String::as_str)));
+        if enforced {
+            snapshot.settings.scope_enforcement = ScopeEnforcement::AllGrants;
+        }
+        snapshot.seal()
+    }
+}
+
+type KeySet = BTreeSet<(String, String, String, bool)>;
+
+/// Slow and obvious: what every client holds, as (client, permission, division, conditional).
+fn held(snapshot: &Snapshot) -> KeySet {
+    let known = &snapshot.catalogue.as_ref().expect("has one").permissions;
+    let mut keys = KeySet::new();
+    for client in snapshot.clients.values() {
+        if client.grant_type.as_str() != "CLIENT-CREDENTIALS" {
+            continue;
+        }
+        let mut mine: BTreeSet<(String, String, bool)> = BTreeSet::new();
+        for grant in client.grants() {
+            let Some(role) = snapshot.roles.get(&grant.role) else { continue };
+            // A role lists what the catalogue knows, and what it names itself.
+            let mut names: BTreeSet<String> = known.keys().cloned().collect();
+            names.extend(patterns(role).filter(|(p, _)| !p.is_wildcard()).map(|(p, _)| p.to_string()));
+            for (pattern, condition) in patterns(role) {
+                for name in names.iter().filter(|name| pattern.matches(name)) {
+                    let aware = known.get(name).is_none_or(|facts| facts.division_aware);
+                    let place = if aware { grant.division.as_str() } else { "*" };
+                    mine.insert((name.clone(), place.to_owned(), condition.is_some()));
+                }
+            }
+        }
+        if snapshot.settings.scope_enforcement == ScopeEnforcement::AllGrants {
+            mine.retain(|(name, _, _)| scope_lets_through(client, name));
+        }
+        for key in &mine {
+            let (name, place, conditional) = key;
+            let stronger = mine.iter().any(|other| {
+                other != key
+                    && other.0 == *name
+                    && (other.1 == *place || other.1 == "*")
+                    && (!other.2 || *conditional)
+            });
+            if !stronger {
+                keys.insert((client.id.to_string(), name.clone(), place.clone(), *conditional));
+            }
+        }
+    }
+    keys
+}
+
+fn scope_lets_through(client: &Client, permission: &str) -> bool {
+    let operations = crate::domain::catalogue::operations();
+    let mut naming =
+        operations.iter().filter(|operation| operation.permissions.contains(&permission)).peekable();
+    client.scopes.contains("all")
+        || naming.peek().is_none()
+        || naming.any(|operation| {
+            operation.scopes.is_empty() || operation.scopes.iter().any(|scope| client.scopes.contains(*scope))
+        })
+}
+
+fn listed(events: &[Event], which: impl Fn(&crate::domain::event::Affected) -> &[Gain]) -> KeySet {
+    let mut keys = KeySet::new();
+    for client in events.iter().flat_map(|event| &event.clients) {
+        for gain in which(client) {
+            for division in &gain.divisions {
+                keys.insert((
+                    client.id.to_string(),
+                    gain.permission.clone(),
+                    division.to_string(),
+                    gain.conditional,
+                ));
+            }
+        }
+    }
+    keys
+}
+
+proptest! {
+    #[test]
+    fn drift_applied_to_before_gives_after(before in any_organisation(), after in any_organisation()) {
+        let events = between("acme", "x", &before, &after);
+        let (gained, lost) = (listed(&events, |c| &c.gained), listed(&events, |c| &c.lost));
+        let (old, new) = (held(&before), held(&after));
+        prop_assert_eq!(&gained, &new.difference(&old).cloned().collect::<KeySet>());
+        prop_assert_eq!(&lost, &old.difference(&new).cloned().collect::<KeySet>());
+    }
+
+    #[test]
+    fn no_change_is_no_event_and_every_change_is_one(before in any_organisation(), after in any_organisation()) {
+        prop_assert!(between("acme", "x", &before, &before.clone()).is_empty());
+        let subjects: BTreeSet<(String, String)> = between("acme", "x", &before, &after)
+            .into_iter()
+            .map(|event| (event.cause.subject.kind, event.cause.subject.id))
+            .collect();
+        for change in after.changes_since(Some(&before)) {
+            let kind = change.key.kind.as_str().to_owned();
+            if ["client", "division"].contains(&kind.as_str()) {
+                prop_assert!(subjects.contains(&(kind, change.key.id)));
+            }
+        }
+    }
+
+    #[test]
+    fn what_one_cause_did_is_not_shared_and_what_two_did_is(
+        before in any_organisation(),
+        after in any_organisation(),
+    ) {
+        let events = between("acme", "x", &before, &after);
+        for event in &events {
+            for client in &event.clients {
+                for gain in client.gained.iter() {
+                    let others = events.iter().filter(|other| other.id != event.id).any(|other| {
+                        other.clients.iter().any(|one| {
+                            one.id == client.id && one.gained.iter().any(|same| {
+                                same.permission == gain.permission
+                                    && same.conditional == gain.conditional
+                                    && same.divisions.iter().any(|place| gain.divisions.contains(place))
+                            })
+                        })
+                    });
+                    prop_assert_eq!(gain.shared, others, "{:?} of {}", gain, client.id);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_edit_of_one_role_is_the_only_cause(before in any_organisation(), new in any_role(1)) {
+        let mut after = before.clone();
+        if let Some(role) = after.roles.get_mut("r1") {
+            let shipped = role.is_default;
+            *role = new;
+            role.is_default = shipped;
+        }
+        let after = after.seal();
+        let events = between("acme", "x", &before, &after);
+        prop_assert!(events.len() <= 1);
+        for event in events {
+            prop_assert_eq!(event.cause.subject.id, "r1");
+            for client in &event.clients {
+                prop_assert!(client.gained.iter().chain(client.lost.iter()).all(|gain| !gain.shared));
+            }
+        }
+    }
+
+    #[test]
+    fn the_stored_form_loses_nothing(before in any_organisation(), after in any_organisation()) {
+        for event in between("acme", "x", &before, &after) {
+            prop_assert_eq!(Event::unpack(&event.pack()).unwrap(), event);
+        }
+    }
+}
+
+#[test]
+fn a_pattern_prints_as_it_was_read() {
+    for text in ["admin", "a:b:c", "a:*:c:d"] {
+        assert_eq!(Pattern::parse(text).to_string(), text);
+    }
+}
