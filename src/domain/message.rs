@@ -1,9 +1,30 @@
 //! What leaves for the receivers: the body of each outgoing event, rendered once.
 //!
 //! Enters: what an audit found. Leaves: messages with fixed bytes, so that every attempt sends the same.
-//! Must never: hold a secret, or grow without bound (lists are cut, and say so).
+//! Must never: hold a secret, or grow without bound. Long lists are cut, the weightiest entries first, and the
+//! totals say what was left out.
 
-use super::Severity;
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Value, json};
+
+use super::{
+    Severity,
+    event::{Affected, CauseKind, Event, Gain},
+    evidence::{Digester, Hash},
+    finding::Finding,
+    privilege,
+};
+
+/// More findings than this opening (or resolving) in one audit are sent as one message.
+pub const GROUP_ABOVE: usize = 10;
+/// Clients named in one message.
+const CLIENTS: usize = 40;
+/// Gains and losses named in one message, over all its clients.
+const GAINS: usize = 80;
+/// Entries of any other list.
+const ENTRIES: usize = 40;
 
 /// The type of an outgoing event. The names are part of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,10 +74,261 @@ pub struct Message {
     pub id: String,
     /// Its type.
     pub kind: MessageKind,
-    /// Receivers with a higher `min_severity` do not get it.
+    /// How bad.
     pub severity: Severity,
     /// Messages with one order key reach a receiver in the order they were made.
     pub order_key: String,
     /// The JSON body, byte for byte.
     pub body: String,
 }
+
+impl Message {
+    /// Whether a receiver that wants `min_severity` gets it. What tells of the audits themselves always arrives.
+    pub fn reaches(&self, min_severity: Severity) -> bool {
+        match self.kind {
+            MessageKind::DriftDetected | MessageKind::FindingOpened | MessageKind::FindingResolved => {
+                self.severity >= min_severity
+            }
+            MessageKind::AuditFailed | MessageKind::AuditRecovered | MessageKind::BaselineRecorded => true,
+        }
+    }
+}
+
+/// What every message of one audit has in common.
+#[derive(Clone, Copy, Debug)]
+pub struct Letterhead<'a> {
+    /// The organisation's configured name.
+    pub org: &'a str,
+    /// The audit's id.
+    pub audit: &'a str,
+    /// The chain hash of the audit (for a failed one: of the last that was recorded).
+    pub chain_head: Hash,
+    /// When it was recorded, or failed.
+    pub at: DateTime<Utc>,
+    /// Where people read more.
+    pub link: &'a str,
+}
+
+impl Letterhead<'_> {
+    fn message(
+        &self,
+        kind: MessageKind,
+        id: String,
+        order_key: String,
+        severity: Severity,
+        summary: &str,
+        mut data: Value,
+    ) -> Message {
+        data["org"] = json!(self.org);
+        data["audit"] = json!(self.audit);
+        data["chain_head"] = json!(self.chain_head);
+        data["severity"] = json!(severity);
+        data["summary"] = json!(summary);
+        data["link"] = json!(self.link);
+        let body = json!({
+            "type": kind.as_str(),
+            "timestamp": self.at.to_rfc3339_opts(SecondsFormat::Millis, true),
+            "data": data,
+        });
+        Message { id, kind, severity, order_key, body: body.to_string() }
+    }
+
+    fn id(&self, kind: MessageKind, key: &str) -> String {
+        let mut digester = Digester::default();
+        for part in [self.org, self.audit, kind.as_str(), key] {
+            digester.part(part.as_bytes());
+        }
+        format!("msg-{}", &digester.finish().to_string()[..24])
+    }
+}
+
+/// One change. Its `webhook-id` is the event's id.
+pub fn drift(head: &Letterhead<'_>, event: &Event) -> Message {
+    let mut cause = json!(event.cause);
+    let mut left_out = BTreeMap::new();
+    cut(&mut cause, "cause", &mut left_out);
+    let mut room = GAINS;
+    let mut clients: Vec<&Affected> = event.clients.iter().collect();
+    clients.sort_by_key(|client| std::cmp::Reverse(client.gained.iter().map(weight).max()));
+    let named: Vec<Value> = clients
+        .iter()
+        .take(CLIENTS)
+        .map(|client| {
+            json!({
+                "id": client.id,
+                "name": client.name,
+                "gained": weightiest(&client.gained, &mut room),
+                "gained_total": client.gained.len(),
+                "lost": weightiest(&client.lost, &mut room),
+                "lost_total": client.lost.len(),
+            })
+        })
+        .collect();
+    let mut data = json!({
+        "id": event.id,
+        "delta": event.delta,
+        "cause": cause,
+        "clients": named,
+        "clients_total": event.clients.len(),
+    });
+    if !left_out.is_empty() {
+        data["totals"] = json!(left_out);
+    }
+    let order_key = format!("drift:{}", event.id);
+    let summary = sentence(event);
+    head.message(MessageKind::DriftDetected, event.id.clone(), order_key, event.severity, &summary, data)
+}
+
+/// Findings that opened or resolved in one audit: each by itself, or all in one message if they are many.
+pub fn findings(head: &Letterhead<'_>, kind: MessageKind, findings: &[Finding]) -> Vec<Message> {
+    let word = if kind == MessageKind::FindingResolved { "resolved" } else { "opened" };
+    if findings.len() <= GROUP_ABOVE {
+        return findings
+            .iter()
+            .map(|finding| {
+                let summary = format!("{word}: {}", finding.title);
+                let data = json!({ "findings": [finding], "total": 1 });
+                let key = format!("finding:{}", finding.uid);
+                head.message(kind, head.id(kind, &finding.uid), key, finding.severity, &summary, data)
+            })
+            .collect();
+    }
+    let mut by_severity: BTreeMap<Severity, usize> = BTreeMap::new();
+    let mut by_check: BTreeMap<&str, usize> = BTreeMap::new();
+    for finding in findings {
+        *by_severity.entry(finding.severity).or_default() += 1;
+        *by_check.entry(&finding.check).or_default() += 1;
+    }
+    let mut sorted: Vec<&Finding> = findings.iter().collect();
+    sorted.sort_by(|one, other| other.severity.cmp(&one.severity).then_with(|| one.uid.cmp(&other.uid)));
+    let severity = sorted.first().map_or(Severity::Info, |finding| finding.severity);
+    sorted.truncate(ENTRIES / 2);
+    let summary = format!("{} findings {word} in one audit", findings.len());
+    let data = json!({
+        "findings": sorted,
+        "total": findings.len(),
+        "by_severity": by_severity,
+        "by_check": by_check,
+    });
+    let key = format!("findings:{}", head.org);
+    vec![head.message(kind, head.id(kind, "group"), key, severity, &summary, data)]
+}
+
+/// The first audit of an organisation: what is there, in counts. Everything later is told as a change of it.
+pub fn baseline(head: &Letterhead<'_>, clients: usize, roles: usize, findings: &[Finding]) -> Message {
+    let mut by_severity: BTreeMap<Severity, usize> = BTreeMap::new();
+    for finding in findings {
+        *by_severity.entry(finding.severity).or_default() += 1;
+    }
+    let worst = by_severity.keys().next_back().copied().unwrap_or(Severity::Info);
+    let summary = format!("first audit: {clients} OAuth clients, {roles} roles, {} findings", findings.len());
+    let data = json!({
+        "clients_total": clients,
+        "roles_total": roles,
+        "findings_total": findings.len(),
+        "by_severity": by_severity,
+    });
+    let kind = MessageKind::BaselineRecorded;
+    head.message(kind, head.id(kind, ""), order_of(head), worst, &summary, data)
+}
+
+/// Audits began to fail. `reason` is the bounded word, `detail` the sentence for a person.
+pub fn failed(head: &Letterhead<'_>, reason: &str, detail: &str) -> Message {
+    let kind = MessageKind::AuditFailed;
+    let summary = format!("the audit failed ({reason}): {detail}");
+    let data = json!({ "reason": reason, "detail": detail });
+    head.message(kind, head.id(kind, reason), order_of(head), Severity::High, &summary, data)
+}
+
+/// Audits are recorded again.
+pub fn recovered(head: &Letterhead<'_>) -> Message {
+    let kind = MessageKind::AuditRecovered;
+    let data = json!({});
+    head.message(kind, head.id(kind, ""), order_of(head), Severity::High, "audits are recorded again", data)
+}
+
+fn order_of(head: &Letterhead<'_>) -> String {
+    format!("org:{}", head.org)
+}
+
+/// A change in one sentence: what, and how many clients it reaches.
+pub fn sentence(event: &Event) -> String {
+    let subject = &event.cause.subject;
+    let name = &subject.name;
+    let delta = &event.cause.permissions;
+    let what = match event.cause.kind {
+        CauseKind::RolePermissionsChanged => {
+            let mut parts = Vec::new();
+            for (verb, list) in [("gained", &delta.added), ("lost", &delta.removed)] {
+                if !list.is_empty() {
+                    parts.push(format!("{verb} {}", some_of(list)));
+                }
+            }
+            format!("role {name} {}", parts.join(" and "))
+        }
+        CauseKind::CatalogueChanged => {
+            format!(
+                "the platform's catalogue changed: {} new, {} gone",
+                delta.added.len(),
+                delta.removed.len()
+            )
+        }
+        kind => format!("{} {name}: {}", subject.kind, kind.as_str().replace('_', " ")),
+    };
+    let gained: Vec<String> = event
+        .clients
+        .iter()
+        .filter(|client| !client.gained.is_empty())
+        .map(|client| client.name.clone())
+        .collect();
+    if gained.is_empty() { what } else { format!("{what}; {} gained power by it", some_of(&gained)) }
+}
+
+/// The first three of a list, and how many more.
+fn some_of(list: &[String]) -> String {
+    match list {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first, second] => format!("{first} and {second}"),
+        [first, second, third] => format!("{first}, {second} and {third}"),
+        [first, second, third, rest @ ..] => format!("{first}, {second}, {third} and {} more", rest.len()),
+    }
+}
+
+fn weight(gain: &Gain) -> u32 {
+    privilege::of(&gain.permission).map_or(0, |privilege| privilege.weight)
+}
+
+/// As many of the weightiest as there is room for, in the order of their names.
+fn weightiest<'a>(gains: &'a [Gain], room: &mut usize) -> Vec<&'a Gain> {
+    let mut sorted: Vec<&Gain> = gains.iter().collect();
+    sorted.sort_by_key(|gain| std::cmp::Reverse(weight(gain)));
+    sorted.truncate(*room);
+    *room -= sorted.len();
+    sorted.sort_unstable();
+    sorted
+}
+
+/// Cuts every long list in a value, and notes the length that it had under its path.
+fn cut(value: &mut Value, path: &str, left_out: &mut BTreeMap<String, usize>) {
+    match value {
+        Value::Array(list) => {
+            if list.len() > ENTRIES {
+                left_out.insert(path.to_owned(), list.len());
+                list.truncate(ENTRIES);
+            }
+            for entry in list {
+                cut(entry, path, left_out);
+            }
+        }
+        Value::Object(map) => {
+            for (name, entry) in map {
+                cut(entry, &format!("{path}.{name}"), left_out);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;
