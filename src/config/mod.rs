@@ -3,12 +3,40 @@
 //! Enters: a TOML file, `SCOPEWARDEN_…` variables, secret files. Leaves: a `Config`, or every problem at once.
 //! Must never: open a port or the database, print a secret, or leave a default for somebody else to apply.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+pub mod address;
+mod describe;
+mod environment;
+mod file;
+mod org;
+mod problem;
+mod receiver;
+mod region;
+mod secret;
+mod section;
+mod settings;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use secrecy::SecretString;
 use url::Url;
 
+pub use self::{
+    describe::describe,
+    environment::Environment,
+    problem::{Problem, Problems},
+};
+use self::{org::Names, problem::Refusal, section::Section};
 use crate::domain::{ScopeEnforcement, Severity};
+
+/// The most organisations; each is a value of a metric label.
+const MOST_ORGS: usize = 50;
+
+/// The most receivers.
+const MOST_RECEIVERS: usize = 10;
 
 /// Everything that the program can be told.
 #[derive(Clone, Debug)]
@@ -27,10 +55,50 @@ pub struct Config {
     pub receivers: Vec<Receiver>,
 }
 
+impl Config {
+    /// Reads `file` (default: `$SCOPEWARDEN_CONFIG`, then `./scopewarden.toml`), the variables of this process and
+    /// the secrets that they name. The error is every problem at once.
+    pub fn load(file: Option<&Path>) -> Result<Self, Problems> {
+        Self::load_in(file, &Environment::of_process())
+    }
+
+    /// As [`Config::load`], with the environment given.
+    pub fn load_in(file: Option<&Path>, environment: &Environment) -> Result<Self, Problems> {
+        let (file, table) = file::open(file, environment)?;
+        let (config, problems) = section::read_root(table, environment, |root| Self::read(root, file));
+        Problems::unless_empty(problems, config)
+    }
+
+    /// `None` only beside a problem that says why.
+    fn read(root: &mut Section<'_, '_>, file: PathBuf) -> Option<Self> {
+        let directory = file.parent().unwrap_or(Path::new("")).to_owned();
+        let storage = root.table("storage", |section| Storage::read(section, &directory));
+        let server = root.table("server", Server::read);
+        let audit = root.table("audit", Audit::read);
+        let mut names = Names::new();
+        let orgs = root.tables("org", MOST_ORGS, |section| Org::read(section, &mut names, &directory));
+        if orgs.as_ref().is_some_and(Vec::is_empty) {
+            root.refuse("org", Refusal::hidden("is missing: add an [[org]] for each organisation to audit"));
+        }
+        let mut names = Names::new();
+        let receivers = root
+            .tables("receiver", MOST_RECEIVERS, |section| Receiver::read(section, &mut names, &directory));
+        root.forbid("check", "checks of your own are not available in this version; remove every [[check]]");
+        Some(Self {
+            storage,
+            server: server?,
+            audit,
+            orgs: orgs?.into_iter().collect::<Option<_>>()?,
+            receivers: receivers?.into_iter().collect::<Option<_>>()?,
+            file,
+        })
+    }
+}
+
 /// `[storage]`.
 #[derive(Clone, Debug)]
 pub struct Storage {
-    /// The `SQLite` file.
+    /// The database file.
     pub path: PathBuf,
 }
 
@@ -39,7 +107,7 @@ pub struct Storage {
 pub struct Server {
     /// Address of `/metrics`, health, API and pages. Default `127.0.0.1:9840`.
     pub listen: SocketAddr,
-    /// How people reach the pages; links in alerts start with it. Default `http://{listen}`.
+    /// How people reach the pages; links in alerts start with it. Ends with `/`. Default `http://{listen}/`.
     pub external_url: Url,
 }
 
@@ -47,6 +115,7 @@ pub struct Server {
 #[derive(Clone, Debug)]
 pub struct Audit {
     /// Cron expression, seconds first, UTC, already checked (a five-field one was given its `0` second).
+    /// A particular year stays as the seventh field.
     pub schedule: String,
     /// An audit that takes longer is abandoned, whole. Default 10 minutes.
     pub timeout: Duration,
@@ -61,9 +130,9 @@ pub struct Org {
     pub name: String,
     /// The platform's domain (`mypurecloud.ie`), or `custom` with explicit URLs. A metric label.
     pub region: String,
-    /// Base of the token endpoint.
+    /// Base of the token endpoint; ends with `/`, so relative paths can be joined to it.
     pub login_url: Url,
-    /// Base of the API.
+    /// Base of the API; ends with `/` as well, behind a gateway's path too.
     pub api_url: Url,
     /// The auditor's own OAuth client.
     pub client_id: String,

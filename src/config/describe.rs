@@ -1,0 +1,62 @@
+//! The effective configuration as text, for `check-config`.
+//!
+//! Enters: a checked [`Config`]. Leaves: TOML with every default filled in.
+//! Must never: hold a secret; each is `<redacted>`, and a receiver's URL is its origin.
+
+use std::fmt::{self, Write};
+
+use humantime::format_duration;
+
+use super::{Config, Org, Receiver};
+
+const REDACTED: &str = "<redacted>";
+
+/// The effective settings, secrets redacted.
+pub fn describe(config: &Config) -> String {
+    let mut text = String::new();
+    // Writing into a string cannot fail.
+    let _ = write(&mut text, config);
+    text
+}
+
+fn write(out: &mut String, config: &Config) -> fmt::Result {
+    let Config { file, storage, server, audit, orgs, receivers } = config;
+    writeln!(out, "# {}", file.display())?;
+    writeln!(out, "[storage]")?;
+    writeln!(out, "url = {:?}", format!("sqlite://{}", storage.path.display()))?;
+    writeln!(out, "\n[server]")?;
+    writeln!(out, "listen = \"{}\"", server.listen)?;
+    writeln!(out, "external_url = \"{}\"", server.external_url)?;
+    writeln!(out, "\n[audit]")?;
+    writeln!(out, "schedule = {:?}", audit.schedule)?;
+    writeln!(out, "timeout = \"{}\"", format_duration(audit.timeout))?;
+    writeln!(out, "catalogue_max_age = \"{}\"", format_duration(audit.catalogue_max_age))?;
+    for org in orgs {
+        write_org(out, org)?;
+    }
+    for receiver in receivers {
+        write_receiver(out, receiver)?;
+    }
+    Ok(())
+}
+
+fn write_org(out: &mut String, org: &Org) -> fmt::Result {
+    writeln!(out, "\n[[org]]")?;
+    writeln!(out, "name = {:?}", org.name)?;
+    writeln!(out, "# region: {}", org.region)?;
+    writeln!(out, "login_url = \"{}\"", org.login_url)?;
+    writeln!(out, "api_url = \"{}\"", org.api_url)?;
+    writeln!(out, "client_id = {:?}", org.client_id)?;
+    writeln!(out, "client_secret = {REDACTED:?}")?;
+    writeln!(out, "scope_enforcement = {:?}", org.scope_enforcement.as_str())
+}
+
+fn write_receiver(out: &mut String, receiver: &Receiver) -> fmt::Result {
+    writeln!(out, "\n[[receiver]]")?;
+    writeln!(out, "name = {:?}", receiver.name)?;
+    writeln!(out, "kind = \"webhook\"")?;
+    writeln!(out, "url = \"{}/{REDACTED}\"", receiver.url)?;
+    writeln!(out, "secret = {REDACTED:?}")?;
+    writeln!(out, "min_severity = \"{}\"", receiver.min_severity)?;
+    writeln!(out, "deny_private = {}", receiver.deny_private)
+}

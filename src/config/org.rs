@@ -1,0 +1,107 @@
+//! `[[org]]`: one audited organisation, where it is and how to sign in.
+//!
+//! Enters: a section. Leaves: an [`Org`] whose URLs and secret are ready for use.
+//! Must never: take a secret from the file itself.
+
+use std::{collections::BTreeMap, path::Path};
+
+use secrecy::SecretString;
+use url::Url;
+
+use super::{
+    Org, address,
+    problem::{Refusal, did_you_mean},
+    region, secret,
+    section::Section,
+};
+use crate::domain::ScopeEnforcement;
+
+/// `region` of an organisation with explicit URLs.
+const CUSTOM_REGION: &str = "custom";
+
+/// Names given so far, each with the section that has it.
+pub(super) type Names = BTreeMap<String, String>;
+
+impl Org {
+    pub(super) fn read(section: &mut Section<'_, '_>, names: &mut Names, directory: &Path) -> Option<Self> {
+        let name = unique_name(section, names);
+        let endpoints = endpoints(section);
+        let client_id = section.required(
+            "client_id",
+            "the id of the OAuth client that scopewarden signs in with",
+            client_id,
+        );
+        let client_secret = client_secret(section, directory);
+        let scope_enforcement = section.text("scope_enforcement", scope_enforcement);
+        section.forbid("contracts", "contracts are not available in this version; remove the key");
+        let (region, login_url, api_url) = endpoints?;
+        Some(Self {
+            name: name?,
+            region,
+            login_url,
+            api_url,
+            client_id: client_id?,
+            client_secret: client_secret?,
+            scope_enforcement: scope_enforcement.unwrap_or_default(),
+        })
+    }
+}
+
+/// The section's `name`, which no section before it has. It becomes a metric label and a part of ids.
+pub(super) fn unique_name(section: &mut Section<'_, '_>, names: &mut Names) -> Option<String> {
+    let name = section.required("name", "a short name in lower case, as \"acme\"", |name| {
+        let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+        if (1..=63).contains(&name.len()) && name.chars().all(is_allowed) {
+            Ok(name.to_owned())
+        } else {
+            Err(Refusal::of(name, "is not a name: 1 to 63 of a-z, 0-9, - and _"))
+        }
+    })?;
+    if let Some(other) = names.get(&name) {
+        let refusal = Refusal::of(&name, format!("is the name of {other} already"));
+        section.refuse("name", refusal);
+        return None;
+    }
+    names.insert(name.clone(), section.path().to_owned());
+    Some(name)
+}
+
+/// Region label, base of the token endpoint, base of the API.
+fn endpoints(section: &mut Section<'_, '_>) -> Option<(String, Url, Url)> {
+    let has_urls = section.holds("login_url") || section.holds("api_url");
+    if !has_urls {
+        let what = "the region, as \"mypurecloud.ie\" or \"eu-west-1\" (or set login_url and api_url)";
+        let domain = section.required("region", what, region::domain)?;
+        let url = |host: &str| Url::parse(&format!("https://{host}.{domain}/"));
+        return Some((domain.to_owned(), url("login").ok()?, url("api").ok()?));
+    }
+    if section.holds("region") {
+        section.complain("region and login_url, api_url exclude each other: keep the region or both URLs");
+        section.text("region", region::domain);
+    }
+    let login = section.required("login_url", "api_url needs it", address::platform_url);
+    let api = section.required("api_url", "login_url needs it", address::platform_url);
+    Some((CUSTOM_REGION.to_owned(), login?, api?))
+}
+
+/// The id becomes the user name of HTTP basic authentication, which ends at the first colon.
+fn client_id(id: &str) -> Result<String, Refusal> {
+    if (1..=200).contains(&id.len()) && id.chars().all(|c| c.is_ascii_graphic() && c != ':') {
+        Ok(id.to_owned())
+    } else {
+        Err(Refusal::of(id, "is not the id of an OAuth client; copy it from Admin > Integrations > OAuth"))
+    }
+}
+
+fn client_secret(section: &mut Section<'_, '_>, directory: &Path) -> Option<SecretString> {
+    let places = ["client_secret_file", "client_secret_env", "client_secret_credential"];
+    let key = secret::place(section, "client_secret", places)?;
+    secret::fetch(section, key, directory)
+}
+
+fn scope_enforcement(word: &str) -> Result<ScopeEnforcement, Refusal> {
+    ScopeEnforcement::parse(word).ok_or_else(|| {
+        let words = ScopeEnforcement::ALL.map(ScopeEnforcement::as_str);
+        Refusal::of(word, format!("is not one of {}{}", words.join(", "), did_you_mean(word, words)))
+    })
+}
