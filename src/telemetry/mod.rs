@@ -1,4 +1,18 @@
-//! How the program is watched: every metric series in one struct, and the log set-up.
+//! How the program is watched: the metric series, and the log set-up.
+//!
+//! Enters: what the other modules count and measure. Leaves: one text page for Prometheus, log lines on stderr.
+//! Must never: take a label value from outside the configuration and the program's own closed lists, or let a
+//! dependency log what it sends.
 
+mod gauges;
+mod json_lines;
+pub mod logging;
 mod metrics;
-pub use metrics::Metrics;
+mod series;
+
+pub use gauges::AuditGauges;
+pub use metrics::{
+    API_RETRY_CAUSES, AUDIT_FAILURE_REASONS, CONTENT_TYPE, DELIVERY_FAILURE_REASONS, DbFile, Metrics,
+    MissedRun,
+};
+pub use series::{Kind, SERIES, Series};

@@ -1,0 +1,54 @@
+//! Alerts out: one message to one receiver, and what became of it.
+//!
+//! Enters: a message's id and bytes as the outbox holds them. Leaves: a signed POST, and an [`Outcome`] that the
+//! caller records. Must never: change the bytes, follow a redirect, reach an address that a receiver has no
+//! business with, or name a URL's path or query (in many products that *is* the secret).
+
+mod address;
+mod schedule;
+mod webhook;
+
+use std::time::Duration;
+
+pub use schedule::{MAX_AGE, jitter_seed, next_attempt};
+pub use webhook::{Error, Webhook};
+
+/// What became of one attempt. Reasons are among `telemetry::DELIVERY_FAILURE_REASONS`; details are for people
+/// and name the receiver's origin only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The receiver took it.
+    Delivered,
+    /// Not now.
+    Retry {
+        /// A bounded word.
+        reason: &'static str,
+        /// What happened.
+        detail: String,
+        /// The receiver asked for this much patience (at most an hour).
+        after: Option<Duration>,
+    },
+    /// This message will never be taken; later ones may be.
+    Dead {
+        /// A bounded word.
+        reason: &'static str,
+        /// What happened, and what to do.
+        detail: String,
+    },
+    /// The receiver says that it is gone (410): send it nothing more until the operator acts.
+    Disabled {
+        /// What happened, and what to do.
+        detail: String,
+    },
+}
+
+impl Outcome {
+    /// The value of the metric's `reason` label; `None` if delivered.
+    pub fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::Delivered => None,
+            Self::Retry { reason, .. } | Self::Dead { reason, .. } => Some(reason),
+            Self::Disabled { .. } => Some("gone"),
+        }
+    }
+}

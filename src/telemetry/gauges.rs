@@ -1,0 +1,192 @@
+//! Values as of now: what the last committed audit saw, the schedule, the outbox, the database.
+//!
+//! Enters: whole replacements for one organisation, receiver or file. Leaves: gauges, rewritten from those values
+//! at each scrape, so that a label set which vanished from the values vanishes from the page.
+//! Must never: mix two audits, or show a count before anything was counted (0 clients is a statement).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use prometheus::{GaugeVec, Registry};
+
+use super::series::{self, Series};
+use crate::domain::{Fact, Severity};
+
+/// The facts that show at 0 when nothing is missing.
+const FACTS: [Fact; 6] =
+    [Fact::Clients, Fact::Roles, Fact::Divisions, Fact::Catalogue, Fact::OwnGrants, Fact::ClientGrants];
+
+/// What the metrics show of one committed audit.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AuditGauges {
+    /// When it ended.
+    pub finished_at: DateTime<Utc>,
+    /// How long it took.
+    pub duration_s: f64,
+    /// Clients by `GrantType::label` and `ClientState::label`.
+    pub clients: BTreeMap<(&'static str, &'static str), i64>,
+    /// Findings that fail and are not muted, by check and severity. A check that was not announced to
+    /// `Metrics::preset` (it left the configuration) is shown as `other`.
+    pub findings: BTreeMap<(String, Severity), i64>,
+    /// Gaps by the fact that is missing.
+    pub gaps: BTreeMap<Fact, i64>,
+}
+
+/// The values behind the gauges.
+#[derive(Debug, Default)]
+pub(super) struct Values {
+    pub(super) checks: BTreeSet<(String, Severity)>,
+    pub(super) orgs: BTreeMap<String, OrgValues>,
+    pub(super) receivers: BTreeMap<String, OutboxValues>,
+    pub(super) db_bytes: BTreeMap<&'static str, i64>,
+}
+
+/// One organisation's values; `None` until known.
+#[derive(Debug, Default)]
+pub(super) struct OrgValues {
+    pub(super) info: Option<(String, String)>,
+    pub(super) up: Option<bool>,
+    pub(super) last_attempt: Option<DateTime<Utc>>,
+    pub(super) next_run: Option<DateTime<Utc>>,
+    pub(super) interval_s: Option<f64>,
+    pub(super) duration_s: Option<f64>,
+    pub(super) token_expires: Option<DateTime<Utc>>,
+    pub(super) audit: Option<AuditGauges>,
+}
+
+/// One receiver's queue.
+#[derive(Debug, Default)]
+pub(super) struct OutboxValues {
+    pub(super) pending: i64,
+    pub(super) dead: i64,
+    pub(super) oldest: Option<DateTime<Utc>>,
+}
+
+/// The registered gauges. Only [`Gauges::rewrite`] writes to them.
+#[derive(Debug)]
+pub(super) struct Gauges {
+    org_info: GaugeVec,
+    up: GaugeVec,
+    last_success: GaugeVec,
+    last_attempt: GaugeVec,
+    next_run: GaugeVec,
+    interval: GaugeVec,
+    last_duration: GaugeVec,
+    gaps: GaugeVec,
+    clients: GaugeVec,
+    findings: GaugeVec,
+    token_expiry: GaugeVec,
+    outbox_messages: GaugeVec,
+    outbox_oldest: GaugeVec,
+    db_size: GaugeVec,
+}
+
+impl Gauges {
+    /// Registers every gauge. Fails if a name is taken.
+    pub(super) fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let gauge = |series: Series| {
+            let gauge = GaugeVec::new(series.opts(), series.labels)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
+        Ok(Self {
+            org_info: gauge(series::ORG_INFO)?,
+            up: gauge(series::UP)?,
+            last_success: gauge(series::AUDIT_LAST_SUCCESS)?,
+            last_attempt: gauge(series::AUDIT_LAST_ATTEMPT)?,
+            next_run: gauge(series::AUDIT_NEXT_RUN)?,
+            interval: gauge(series::AUDIT_INTERVAL)?,
+            last_duration: gauge(series::AUDIT_LAST_DURATION)?,
+            gaps: gauge(series::AUDIT_GAPS)?,
+            clients: gauge(series::OAUTH_CLIENTS)?,
+            findings: gauge(series::FINDINGS_OPEN)?,
+            token_expiry: gauge(series::API_TOKEN_EXPIRY)?,
+            outbox_messages: gauge(series::OUTBOX_MESSAGES)?,
+            outbox_oldest: gauge(series::OUTBOX_OLDEST_PENDING)?,
+            db_size: gauge(series::DB_SIZE)?,
+        })
+    }
+
+    fn all(&self) -> [&GaugeVec; 14] {
+        [
+            &self.org_info,
+            &self.up,
+            &self.last_success,
+            &self.last_attempt,
+            &self.next_run,
+            &self.interval,
+            &self.last_duration,
+            &self.gaps,
+            &self.clients,
+            &self.findings,
+            &self.token_expiry,
+            &self.outbox_messages,
+            &self.outbox_oldest,
+            &self.db_size,
+        ]
+    }
+
+    /// Makes the gauges say what `values` says and nothing else. The caller keeps others from gathering meanwhile.
+    pub(super) fn rewrite(&self, values: &Values) {
+        for gauge in self.all() {
+            gauge.reset();
+        }
+        for (org, seen) in &values.orgs {
+            self.rewrite_org(org, seen, &values.checks);
+        }
+        for (receiver, queue) in &values.receivers {
+            self.outbox_messages.with_label_values(&[receiver, "pending"]).set(float(queue.pending));
+            self.outbox_messages.with_label_values(&[receiver, "dead"]).set(float(queue.dead));
+            set_time(&self.outbox_oldest, receiver, queue.oldest);
+        }
+        for (file, bytes) in &values.db_bytes {
+            self.db_size.with_label_values(&[file]).set(float(*bytes));
+        }
+    }
+
+    fn rewrite_org(&self, org: &str, seen: &OrgValues, checks: &BTreeSet<(String, Severity)>) {
+        if let Some((org_id, region)) = &seen.info {
+            self.org_info.with_label_values(&[org, org_id, region]).set(1.0);
+        }
+        set(&self.up, org, seen.up.map(|up| if up { 1.0 } else { 0.0 }));
+        set(&self.interval, org, seen.interval_s);
+        set(&self.last_duration, org, seen.duration_s);
+        set_time(&self.last_attempt, org, seen.last_attempt);
+        set_time(&self.next_run, org, seen.next_run);
+        set_time(&self.token_expiry, org, seen.token_expires);
+        let Some(audit) = &seen.audit else { return };
+        set_time(&self.last_success, org, Some(audit.finished_at));
+        for fact in FACTS {
+            self.gaps.with_label_values(&[org, fact.as_str()]).set(0.0);
+        }
+        for (fact, count) in &audit.gaps {
+            self.gaps.with_label_values(&[org, fact.as_str()]).set(float(*count));
+        }
+        for ((grant_type, state), count) in &audit.clients {
+            self.clients.with_label_values(&[org, grant_type, state]).set(float(*count));
+        }
+        for (check, severity) in checks {
+            self.findings.with_label_values(&[org, check, severity.as_str()]).set(0.0);
+        }
+        for ((check, severity), count) in &audit.findings {
+            let known = checks.iter().any(|(name, _)| name == check);
+            let check = if known { check } else { "other" };
+            self.findings.with_label_values(&[org, check, severity.as_str()]).add(float(*count));
+        }
+    }
+}
+
+fn set(gauge: &GaugeVec, label: &str, value: Option<f64>) {
+    if let Some(value) = value {
+        gauge.with_label_values(&[label]).set(value);
+    }
+}
+
+fn set_time(gauge: &GaugeVec, label: &str, at: Option<DateTime<Utc>>) {
+    set(gauge, label, at.map(|at| float(at.timestamp())));
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Unix seconds, counts and file sizes stay below 2^53")]
+fn float(number: i64) -> f64 {
+    number as f64
+}

@@ -1,0 +1,183 @@
+//! The list of metric series: the only place that holds a name, a label or a help text.
+//!
+//! Enters: nothing. Leaves: [`SERIES`], from which the registry is built and with which the documentation is
+//! compared. Must never: list a series that nothing fills.
+
+use prometheus::{HistogramOpts, Opts};
+
+/// How a series behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A value as of now.
+    Gauge,
+    /// Only grows; starts at 0 with the process.
+    Counter,
+    /// A distribution; its `_count` is the number of observations.
+    Histogram,
+}
+
+/// One metric family.
+#[derive(Clone, Copy, Debug)]
+pub struct Series {
+    /// Full name.
+    pub name: &'static str,
+    /// How it behaves.
+    pub kind: Kind,
+    /// Label names, in the order in which the code gives their values.
+    pub labels: &'static [&'static str],
+    /// One line.
+    pub help: &'static str,
+}
+
+impl Series {
+    const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Self {
+        Self { name, kind: Kind::Gauge, labels, help }
+    }
+
+    const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Self {
+        Self { name, kind: Kind::Counter, labels, help }
+    }
+
+    pub(super) fn opts(&self) -> Opts {
+        Opts::new(self.name, self.help)
+    }
+
+    pub(super) fn histogram_opts(&self, buckets: &[f64]) -> HistogramOpts {
+        HistogramOpts::from(self.opts()).buckets(buckets.to_vec())
+    }
+}
+
+/// Every series that the program exposes, besides the `process_*` ones of the Prometheus library.
+pub const SERIES: &[Series] = &[
+    BUILD_INFO,
+    ORG_INFO,
+    UP,
+    AUDIT_RUNS,
+    AUDIT_FAILURES,
+    AUDIT_LAST_SUCCESS,
+    AUDIT_LAST_ATTEMPT,
+    AUDIT_NEXT_RUN,
+    AUDIT_INTERVAL,
+    AUDIT_LAST_DURATION,
+    AUDIT_GAPS,
+    OAUTH_CLIENTS,
+    FINDINGS_OPEN,
+    DRIFT_EVENTS,
+    API_REQUEST_DURATION,
+    API_RETRIES,
+    API_TOKEN_EXPIRY,
+    OUTBOX_MESSAGES,
+    OUTBOX_OLDEST_PENDING,
+    DELIVERY_ATTEMPTS,
+    DELIVERY_FAILURES,
+    SCHEDULER_MISSED_RUNS,
+    DB_SIZE,
+    LEADER,
+];
+
+pub(super) const BUILD_INFO: Series = Series::gauge(
+    "scopewarden_build_info",
+    &["version", "revision", "rustc"],
+    "Always 1; the labels say which build is running.",
+);
+pub(super) const ORG_INFO: Series = Series::gauge(
+    "scopewarden_org_info",
+    &["org", "org_id", "genesys_region"],
+    "Always 1; the audited organisation's platform id and region.",
+);
+pub(super) const UP: Series = Series::gauge(
+    "scopewarden_up",
+    &["org"],
+    "Whether the most recent audit was committed (1) or failed (0); absent before the first.",
+);
+pub(super) const AUDIT_RUNS: Series =
+    Series::counter("scopewarden_audit_runs_total", &["org"], "Audits started.");
+pub(super) const AUDIT_FAILURES: Series = Series::counter(
+    "scopewarden_audit_failures_total",
+    &["org", "reason"],
+    "Audits that ended without being committed.",
+);
+pub(super) const AUDIT_LAST_SUCCESS: Series = Series::gauge(
+    "scopewarden_audit_last_success_timestamp_seconds",
+    &["org"],
+    "Unix time at which the last committed audit ended.",
+);
+pub(super) const AUDIT_LAST_ATTEMPT: Series = Series::gauge(
+    "scopewarden_audit_last_attempt_timestamp_seconds",
+    &["org"],
+    "Unix time at which an audit was last started.",
+);
+pub(super) const AUDIT_NEXT_RUN: Series = Series::gauge(
+    "scopewarden_audit_next_run_timestamp_seconds",
+    &["org"],
+    "Unix time at which the schedule starts the next audit.",
+);
+pub(super) const AUDIT_INTERVAL: Series = Series::gauge(
+    "scopewarden_audit_interval_seconds",
+    &["org"],
+    "Longest time between two scheduled audits.",
+);
+pub(super) const AUDIT_LAST_DURATION: Series = Series::gauge(
+    "scopewarden_audit_last_duration_seconds",
+    &["org"],
+    "How long the last audit took, committed or failed.",
+);
+pub(super) const AUDIT_GAPS: Series = Series::gauge(
+    "scopewarden_audit_gaps",
+    &["org", "fact"],
+    "Facts that could not be read, as of the last committed audit.",
+);
+pub(super) const OAUTH_CLIENTS: Series = Series::gauge(
+    "scopewarden_oauth_clients",
+    &["org", "grant_type", "state"],
+    "OAuth clients, as of the last committed audit.",
+);
+pub(super) const FINDINGS_OPEN: Series = Series::gauge(
+    "scopewarden_findings_open",
+    &["org", "check", "severity"],
+    "Findings that fail and are not muted, as of the last committed audit.",
+);
+pub(super) const DRIFT_EVENTS: Series =
+    Series::counter("scopewarden_drift_events_total", &["org", "cause"], "Drift events recorded.");
+pub(super) const API_REQUEST_DURATION: Series = Series {
+    name: "scopewarden_api_request_duration_seconds",
+    kind: Kind::Histogram,
+    labels: &["endpoint"],
+    help: "Latency of calls to the Genesys Cloud API, retried ones included.",
+};
+pub(super) const API_RETRIES: Series = Series::counter(
+    "scopewarden_api_retries_total",
+    &["cause"],
+    "Calls to the Genesys Cloud API that were repeated.",
+);
+pub(super) const API_TOKEN_EXPIRY: Series = Series::gauge(
+    "scopewarden_api_token_expiry_timestamp_seconds",
+    &["org"],
+    "Unix time at which the cached access token expires.",
+);
+pub(super) const OUTBOX_MESSAGES: Series =
+    Series::gauge("scopewarden_outbox_messages", &["receiver", "state"], "Alerts held for a receiver.");
+pub(super) const OUTBOX_OLDEST_PENDING: Series = Series::gauge(
+    "scopewarden_outbox_oldest_pending_timestamp_seconds",
+    &["receiver"],
+    "Unix time at which the oldest pending alert was recorded; absent when none is pending.",
+);
+pub(super) const DELIVERY_ATTEMPTS: Series =
+    Series::counter("scopewarden_delivery_attempts_total", &["receiver"], "Attempts to deliver an alert.");
+pub(super) const DELIVERY_FAILURES: Series = Series::counter(
+    "scopewarden_delivery_failures_total",
+    &["receiver", "reason"],
+    "Attempts to deliver an alert that failed.",
+);
+pub(super) const SCHEDULER_MISSED_RUNS: Series = Series::counter(
+    "scopewarden_scheduler_missed_runs_total",
+    &["org", "cause"],
+    "Scheduled audits that did not start on time.",
+);
+pub(super) const DB_SIZE: Series =
+    Series::gauge("scopewarden_db_size_bytes", &["file"], "Size of the database's files.");
+pub(super) const LEADER: Series = Series::gauge(
+    "scopewarden_leader",
+    &[],
+    "Whether this process is the one that audits; always 1 with SQLite.",
+);
