@@ -6,6 +6,7 @@
 
 pub mod catalogue;
 pub mod event;
+pub mod facts;
 pub mod finding;
 mod gap;
 pub mod inventory;
