@@ -223,7 +223,7 @@ async fn serve(mut stream: TcpStream, acts: Vec<Act>, count: Arc<AtomicUsize>) -
             tokio::time::sleep(Duration::from_millis(5)).await;
         },
         Act::Flood(_) => {
-            let chunk = [b"10000\r\n".as_slice(), &[b' '; 0x10000], b"\r\n"].concat();
+            let chunk = [b"10000\r\n".as_slice(), &vec![b' '; 0x10000], b"\r\n"].concat();
             loop {
                 stream.write_all(&chunk).await?;
             }

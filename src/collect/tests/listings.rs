@@ -18,7 +18,7 @@ fn ids(facts: &Facts) -> Vec<&str> {
     facts.clients.iter().map(|client| client.id.as_str()).collect()
 }
 
-fn listing(records: &[&str], rest: Value) -> ResponseTemplate {
+fn listing(records: &[&str], rest: &Value) -> ResponseTemplate {
     let mut body = json!({"entities": records.iter().map(|id| client_record(id)).collect::<Vec<_>>()});
     for (key, value) in rest.as_object().unwrap() {
         body[key] = value.clone();
@@ -48,8 +48,8 @@ async fn pages_are_followed_by_uri() {
     clients_in_turn(
         &platform,
         vec![
-            listing(&["b", "a"], json!({"total": 3, "pageCount": 2, "pageNumber": 1, "nextUri": next})),
-            listing(&["c"], json!({"total": 3, "pageCount": 2, "pageNumber": 2})),
+            listing(&["b", "a"], &json!({"total": 3, "pageCount": 2, "pageNumber": 1, "nextUri": next})),
+            listing(&["c"], &json!({"total": 3, "pageCount": 2, "pageNumber": 2})),
         ],
     )
     .await;
@@ -63,8 +63,8 @@ async fn pages_are_followed_by_number_where_no_uri_is_given() {
     clients_in_turn(
         &platform,
         vec![
-            listing(&["a", "b"], json!({"total": 3, "pageCount": 2, "pageNumber": 1, "pageSize": 2})),
-            listing(&["c"], json!({"total": 3, "pageCount": 2, "pageNumber": 2, "pageSize": 2})),
+            listing(&["a", "b"], &json!({"total": 3, "pageCount": 2, "pageNumber": 1, "pageSize": 2})),
+            listing(&["c"], &json!({"total": 3, "pageCount": 2, "pageNumber": 2, "pageSize": 2})),
         ],
     )
     .await;
@@ -76,7 +76,7 @@ async fn pages_are_followed_by_number_where_no_uri_is_given() {
 async fn a_listing_that_comes_whole_may_announce_pages() {
     for rest in [json!({}), json!({"total": 3}), json!({"total": 3, "pageCount": 2, "pageSize": 2})] {
         let platform = Platform::start().await;
-        clients_in_turn(&platform, vec![listing(&["a", "b", "c"], rest)]).await;
+        clients_in_turn(&platform, vec![listing(&["a", "b", "c"], &rest)]).await;
         assert_eq!(ids(&platform.gather().await.unwrap()), ["a", "b", "c"]);
         assert_eq!(platform.received(Endpoint::Clients).await.len(), 1);
     }
@@ -101,7 +101,7 @@ async fn an_audit_costs_what_its_pages_cost() {
     platform.answer(Endpoint::Roles, paged(250)).await;
     platform.answer(Endpoint::Divisions, paged(101)).await;
     let many: Vec<String> = (0..3_000).map(|n| format!("c{n:05}")).collect();
-    let many = listing(&many.iter().map(String::as_str).collect::<Vec<_>>(), json!({"total": 3_000}));
+    let many = listing(&many.iter().map(String::as_str).collect::<Vec<_>>(), &json!({"total": 3_000}));
     clients_in_turn(&platform, vec![many]).await;
 
     let mut collector = platform.collector();
@@ -169,7 +169,7 @@ async fn the_catalogue_is_read_when_it_is_due() {
 #[tokio::test]
 async fn a_listing_that_moved_is_read_again_at_once() {
     let page = |ids: &[&str], total: u64, number: u64| {
-        listing(ids, json!({"total": total, "pageCount": 2, "pageNumber": number, "pageSize": 2}))
+        listing(ids, &json!({"total": total, "pageCount": 2, "pageNumber": number, "pageSize": 2}))
     };
     let settled = [page(&["a", "b"], 3, 1), page(&["c"], 3, 2)];
     let moved: [(&str, Vec<ResponseTemplate>); 5] = [
@@ -177,7 +177,7 @@ async fn a_listing_that_moved_is_read_again_at_once() {
         ("a page twice", vec![page(&["a", "b"], 4, 1), page(&["a", "b"], 4, 2)]),
         ("a shrinking total", vec![page(&["a", "b"], 4, 1), page(&["c"], 3, 2)]),
         ("fewer than announced", vec![page(&["a", "b"], 4, 1), page(&["c"], 4, 2)]),
-        ("an empty page in the middle", vec![listing(&[], json!({"nextUri": "/api/v2/oauth/clients?p=2"}))]),
+        ("an empty page in the middle", vec![listing(&[], &json!({"nextUri": "/api/v2/oauth/clients?p=2"}))]),
     ];
     for (what, answers) in moved {
         let platform = Platform::start().await;
@@ -191,13 +191,13 @@ async fn a_listing_that_moved_is_read_again_at_once() {
 #[tokio::test]
 async fn a_listing_that_keeps_moving_is_inconsistent() {
     let cases = [
-        (listing(&["a", "a"], json!({})), "changed while it was read, 4 times: page 1 repeats an entity"),
+        (listing(&["a", "a"], &json!({})), "changed while it was read, 4 times: page 1 repeats an entity"),
         (
-            listing(&["a"], json!({"total": 2})),
+            listing(&["a"], &json!({"total": 2})),
             "changed while it was read, 4 times: 2 entities were announced, 1 came",
         ),
         (
-            listing(&[], json!({"nextUri": "/api/v2/oauth/clients?pageNumber=2"})),
+            listing(&[], &json!({"nextUri": "/api/v2/oauth/clients?pageNumber=2"})),
             "changed while it was read, 4 times: page 1 is empty and yet not the last",
         ),
     ];
@@ -218,7 +218,7 @@ async fn pages_that_lead_in_a_circle_end() {
     platform
         .answer(Endpoint::Clients, move |_| {
             let id = format!("c{}", turn.fetch_add(1, Ordering::SeqCst));
-            listing(&[&id], json!({"nextUri": "/api/v2/oauth/clients?pageNumber=2"}))
+            listing(&[&id], &json!({"nextUri": "/api/v2/oauth/clients?pageNumber=2"}))
         })
         .await;
     let error = platform.gather().await.unwrap_err();
@@ -241,7 +241,7 @@ async fn the_token_goes_to_no_other_host() {
     ];
     for (uri, host) in elsewhere {
         let platform = Platform::start().await;
-        clients_in_turn(&platform, vec![listing(&["a"], json!({"nextUri": uri}))]).await;
+        clients_in_turn(&platform, vec![listing(&["a"], &json!({"nextUri": uri}))]).await;
         let error = platform.gather().await.unwrap_err();
         assert_eq!(
             error.to_string(),

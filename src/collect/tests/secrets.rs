@@ -81,7 +81,7 @@ async fn a_good_audit_tells_no_secret() {
 async fn a_bad_audit_tells_no_secret() {
     let echo = r#"{"message":"canary [canary]","code":"canary","error":"canary","description":"canary"}"#;
     let answers = [
-        ok("{\"entities\":[{\"id\":\"canary\",\"secret\":\"canary\"}]}"),
+        ok("{\"entities\":[{\"id\":7,\"name\":\"canary\",\"secret\":\"canary\"}]}"),
         ok("{\"entities\":[{\"id\":{\"canary\":1}}]}"),
         ok("canary"),
         ResponseTemplate::new(400).set_body_string(echo),
