@@ -1,0 +1,73 @@
+//! The calls that an audit makes: the whole list, each with its bounded name and what it needs.
+//!
+//! Enters: nothing. Leaves: paths, metric labels, and what to grant when the platform refuses.
+//! Must never: grow a call whose number depends on how many clients there are.
+
+use std::fmt;
+
+/// One kind of call to the platform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// The token endpoint, on the login host.
+    Token,
+    /// Every OAuth client.
+    Clients,
+    /// The roles, in pages.
+    Roles,
+    /// The divisions with object counts, in pages.
+    Divisions,
+    /// The permission catalogue by domain, in pages.
+    Permissions,
+    /// The auditor's own grants.
+    OwnSubject,
+    /// The organisation's id and name.
+    Organisation,
+}
+
+impl Endpoint {
+    /// The `endpoint` label of the metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Clients => "oauth_clients_list",
+            Self::Roles => "roles_list",
+            Self::Divisions => "divisions_list",
+            Self::Permissions => "permissions_list",
+            Self::OwnSubject => "subjects_me",
+            Self::Organisation => "organizations_me",
+        }
+    }
+
+    /// Method and path, as a person would look it up.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Token => "POST /oauth/token",
+            Self::Clients => "GET /api/v2/oauth/clients",
+            Self::Roles => "GET /api/v2/authorization/roles",
+            Self::Divisions => "GET /api/v2/authorization/divisions",
+            Self::Permissions => "GET /api/v2/authorization/permissions",
+            Self::OwnSubject => "GET /api/v2/authorization/subjects/me",
+            Self::Organisation => "GET /api/v2/organizations/me",
+        }
+    }
+
+    /// The path alone.
+    pub(super) fn path(self) -> &'static str {
+        self.as_str().split_once(' ').map_or("", |(_, path)| path)
+    }
+
+    /// The scope that lets the call through where an organisation enforces scopes.
+    pub(super) fn scope(self) -> &'static str {
+        match self {
+            Self::Token | Self::Clients => "oauth:readonly",
+            Self::Roles | Self::Divisions | Self::Permissions | Self::OwnSubject => "authorization:readonly",
+            Self::Organisation => "organization:readonly",
+        }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,308 @@
+//! One call over HTTP: its limits, its attempts, its measurements.
+//!
+//! Enters: a request without side effects. Leaves: a final answer (any status that another attempt would not
+//! change), or an error. Must never: follow a redirect, use a proxy nobody configured, read without a bound of time
+//! and size, or log a header, a body or a query.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use backon::{ExponentialBuilder, Retryable as _};
+use reqwest::{Client, RequestBuilder, Response, header::HeaderMap, redirect};
+use tokio::time::{Instant, timeout};
+use tracing::{debug, warn};
+use url::Url;
+use uuid::Uuid;
+
+use super::{Endpoint, Error, pace};
+use crate::telemetry::Metrics;
+
+/// What a call may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Until a connection stands.
+    pub connect: Duration,
+    /// One attempt, to the last byte of its body.
+    pub request: Duration,
+    /// A call with all its attempts and waits.
+    pub call: Duration,
+    /// Bytes of a body.
+    pub body: usize,
+    /// Attempts of a call.
+    pub attempts: usize,
+    /// The first wait between attempts; each further one is twice as long.
+    pub backoff: Duration,
+    /// The longest wait that the platform may ask for; a longer one fails the call.
+    pub longest_wait: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            request: Duration::from_secs(30),
+            call: Duration::from_mins(5),
+            // Ten thousand clients are about 10 MB.
+            body: 64 << 20,
+            attempts: 4,
+            backoff: Duration::from_secs(1),
+            longest_wait: Duration::from_mins(2),
+        }
+    }
+}
+
+/// A body that explains a refusal is short; more of it is not read.
+const REFUSAL_BYTES: usize = 64 << 10;
+
+/// A final answer.
+pub(super) struct Answer {
+    pub status: u16,
+    pub body: Vec<u8>,
+}
+
+/// An attempt that failed.
+struct Failure {
+    error: Error,
+    /// The `cause` label of a retry.
+    cause: &'static str,
+    /// How long the platform asked to wait.
+    asked: Option<Duration>,
+}
+
+/// The connection to one organisation's platform.
+#[derive(Debug)]
+pub(super) struct Transport {
+    client: Client,
+    pub(super) limits: Limits,
+    pub(super) metrics: Arc<Metrics>,
+    pace: pace::Pace,
+    sent: AtomicU32,
+}
+
+impl Transport {
+    /// Fails if TLS cannot be set up. `bases` are the hosts that will be called.
+    pub(super) fn new(bases: [&Url; 2], limits: Limits, metrics: Arc<Metrics>) -> Result<Self, Error> {
+        // `reqwest` comes without a TLS provider; the first of our edges that connects chooses ring for all.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = Client::builder()
+            .connect_timeout(limits.connect)
+            .timeout(limits.request)
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .user_agent(concat!("scopewarden/", env!("CARGO_PKG_VERSION")));
+        if bases.iter().all(|base| base.scheme() == "http") {
+            // A rehearsal on this machine needs no certificates, so it works where none are installed.
+            builder = builder.tls_certs_only([]);
+        }
+        let client = builder.build().map_err(|error| Error::Network {
+            endpoint: Endpoint::Token,
+            detail: format!(
+                "cannot set up TLS: {}; install the system's CA certificates",
+                root_cause(&error)
+            ),
+        })?;
+        Ok(Self { client, limits, metrics, pace: pace::Pace::new(), sent: AtomicU32::new(0) })
+    }
+
+    /// What builds requests.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Requests sent since the last call of this function.
+    pub(super) fn take_sent(&self) -> u32 {
+        self.sent.swap(0, Ordering::Relaxed)
+    }
+
+    /// Makes a call, as often as it may help. `request` builds one attempt.
+    pub(super) async fn call(
+        &self,
+        endpoint: Endpoint,
+        request: impl Fn() -> RequestBuilder,
+    ) -> Result<Answer, Error> {
+        let mut attempt = 0_u32;
+        let attempts = || {
+            attempt += 1;
+            self.attempt(endpoint, request(), attempt)
+        };
+        let backoff = ExponentialBuilder::new()
+            .with_min_delay(self.limits.backoff)
+            .with_max_times(self.limits.attempts.saturating_sub(1))
+            .with_jitter();
+        let retrying = attempts
+            .retry(backoff)
+            .when(|failure: &Failure| failure.error.is_retryable())
+            .adjust(|failure, planned| {
+                let pause = planned.map(|planned| failure.asked.unwrap_or(planned))?;
+                (pause <= self.limits.longest_wait).then_some(pause)
+            })
+            .notify(|failure, pause| {
+                self.metrics.api_retry(failure.cause);
+                let (reason, pause_ms) = (failure.error.reason(), millis(pause));
+                warn!(endpoint = endpoint.name(), reason, cause = failure.cause, pause_ms, "calling again");
+            });
+        timeout(self.limits.call, retrying).await.map_or_else(
+            |_elapsed| {
+                let limit = humantime::format_duration(self.limits.call);
+                Err(Error::Network {
+                    endpoint,
+                    detail: format!("no answer within {limit}, all attempts together"),
+                })
+            },
+            |outcome| outcome.map_err(|failure| failure.error),
+        )
+    }
+
+    async fn attempt(
+        &self,
+        endpoint: Endpoint,
+        request: RequestBuilder,
+        attempt: u32,
+    ) -> Result<Answer, Failure> {
+        if endpoint != Endpoint::Token {
+            self.pace.wait().await;
+        }
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        let started = Instant::now();
+        let outcome = self.exchange(endpoint, request).await;
+        let elapsed = started.elapsed();
+        self.metrics.api_request(endpoint.name(), elapsed.as_secs_f64());
+        let (status, correlation) = match &outcome {
+            Ok((answer, headers)) => (answer.status, correlation(headers)),
+            Err(_) => (0, None),
+        };
+        debug!(
+            endpoint = endpoint.name(),
+            status,
+            ms = millis(elapsed),
+            attempt,
+            correlation = correlation.map(tracing::field::display),
+            "called the platform"
+        );
+        let (answer, headers) = outcome?;
+        if endpoint != Endpoint::Token {
+            self.pace.heed(&headers);
+        }
+        self.judge(endpoint, answer, &headers)
+    }
+
+    /// A final answer, or a failure that another attempt may mend.
+    fn judge(&self, endpoint: Endpoint, answer: Answer, headers: &HeaderMap) -> Result<Answer, Failure> {
+        let status = answer.status;
+        match status {
+            429 => {
+                let asked = pace::asked_wait(headers);
+                let detail = match asked {
+                    Some(wait) if wait > self.limits.longest_wait => format!(
+                        "the rate limit asks for a wait of {}, more than the {} that an audit waits",
+                        humantime::format_duration(wait),
+                        humantime::format_duration(self.limits.longest_wait)
+                    ),
+                    _ => "the rate limit still holds after every attempt: run audits less often, or find who else \
+                          uses the auditor's client"
+                        .to_owned(),
+                };
+                Err(Failure { error: Error::RateLimited { endpoint, detail }, cause: "http_429", asked })
+            }
+            408 => Err(Failure { error: Error::Server { endpoint, status }, cause: "timeout", asked: None }),
+            500 | 502 | 503 | 504 => {
+                let asked = pace::retry_after(headers);
+                Err(Failure { error: Error::Server { endpoint, status }, cause: "http_5xx", asked })
+            }
+            _ => Ok(answer),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        endpoint: Endpoint,
+        request: RequestBuilder,
+    ) -> Result<(Answer, HeaderMap), Failure> {
+        let lost = |error: reqwest::Error| self.lost(endpoint, error);
+        let mut response = request.send().await.map_err(lost)?;
+        let status = response.status().as_u16();
+        let headers = std::mem::take(response.headers_mut());
+        let body =
+            if status == 200 { self.read(endpoint, response).await? } else { read_some(response).await };
+        Ok((Answer { status, body }, headers))
+    }
+
+    async fn read(&self, endpoint: Endpoint, mut response: Response) -> Result<Vec<u8>, Failure> {
+        let limit = self.limits.body;
+        let too_large = || Failure {
+            error: Error::InvalidResponse {
+                endpoint,
+                detail: format!("the body is larger than {limit} bytes"),
+            },
+            cause: "connect",
+            asked: None,
+        };
+        if response.content_length().is_some_and(|announced| announced > limit as u64) {
+            return Err(too_large());
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.lost(endpoint, error))? {
+            if body.len() + chunk.len() > limit {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    /// No complete answer came.
+    fn lost(&self, endpoint: Endpoint, error: reqwest::Error) -> Failure {
+        let (connecting, late) = (error.is_connect(), error.is_timeout());
+        // The URL may be a page's, with a query that the platform chose.
+        let error = error.without_url();
+        let (detail, cause) = match (connecting, late) {
+            (true, true) => {
+                let limit = humantime::format_duration(self.limits.connect);
+                (format!("no connection within {limit}"), "timeout")
+            }
+            (true, false) => (format!("cannot connect: {}", root_cause(&error)), "connect"),
+            (false, true) => {
+                let limit = humantime::format_duration(self.limits.request);
+                (format!("no complete answer within {limit}"), "timeout")
+            }
+            (false, false) => (format!("the connection broke: {}", root_cause(&error)), "connect"),
+        };
+        Failure { error: Error::Network { endpoint, detail }, cause, asked: None }
+    }
+}
+
+/// The beginning of a refusal's body. What cannot be read of it is not missed: the status says enough.
+async fn read_some(mut response: Response) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        body.extend_from_slice(&chunk);
+        if body.len() >= REFUSAL_BYTES {
+            body.truncate(REFUSAL_BYTES);
+            break;
+        }
+    }
+    body
+}
+
+/// The id by which the platform's support finds a call; only if it is one.
+fn correlation(headers: &HeaderMap) -> Option<Uuid> {
+    headers.get("inin-correlation-id")?.to_str().ok()?.parse().ok()
+}
+
+/// The innermost error: the outer ones say only that sending failed.
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
