@@ -5,4 +5,5 @@
 pub mod domain;
 
 pub mod config;
+pub mod store;
 pub mod telemetry;
