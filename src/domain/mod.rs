@@ -9,6 +9,7 @@ mod names;
 pub mod access;
 
 pub mod catalogue;
+pub mod checks;
 pub mod event;
 pub mod evidence;
 pub mod finding;
