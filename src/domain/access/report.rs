@@ -193,9 +193,8 @@ impl Access<'_> {
 
     /// The divisions in which some ways to a permission count, in the normal form of [`super::Power`].
     fn effective_divisions(&self, permission: usize, via: &[Via]) -> Vec<DivisionRef> {
-        let place = |way: &Via| match self.division_aware.contains(permission) {
-            true => way.division.clone(),
-            false => DivisionRef::All,
+        let place = |way: &Via| {
+            if self.division_aware.contains(permission) { way.division.clone() } else { DivisionRef::All }
         };
         let firm: BTreeSet<DivisionRef> = via.iter().filter(|way| !way.conditional).map(place).collect();
         let mut all: BTreeSet<DivisionRef> = via.iter().map(place).collect();

@@ -57,7 +57,7 @@ impl Scopes {
 }
 
 /// Whether a client with these scopes would be let through to an operation if scopes were enforced.
-pub fn lets_through(scopes: &BTreeSet<String>, operation: &Operation) -> bool {
+pub(super) fn lets_through(scopes: &BTreeSet<String>, operation: &Operation) -> bool {
     operation.scopes.is_empty()
         || scopes.contains(ALL_SCOPES)
         || operation.scopes.iter().any(|scope| scopes.contains(*scope))
