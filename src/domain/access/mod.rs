@@ -17,7 +17,7 @@ use std::{borrow::Cow, collections::HashMap, sync::Arc};
 pub use power::{Held, Power};
 pub use report::{AccessReport, Authority, OperationAccess, PermissionAccess, UpperBound, Via};
 pub use role::RolePower;
-pub use scope::Scopes;
+pub use scope::{ALL_SCOPES, Scopes};
 
 use super::{
     RoleId, ScopeEnforcement,

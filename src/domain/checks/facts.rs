@@ -1,0 +1,274 @@
+//! What the checks rest on: each held role once, each gap once, each client's roles together.
+//!
+//! Enters: the context. Leaves: lookups that cost next to nothing for each client.
+//! Must never: decide whether a client passes.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    Context,
+    roles::{
+        admin::{self, Everything},
+        high_privilege::{self, Risk},
+        shared_role, unknown_permission,
+        wildcard::{self, Wide},
+    },
+};
+use crate::domain::{
+    ClientId, DivisionRef, Fact, Gap, RoleId,
+    access::{Access, RolePower, acts_by_roles},
+    inventory::{Client, Role},
+    permission::PermissionSet,
+};
+
+/// Divisions named in one sentence.
+const DIVISIONS_NAMED: usize = 5;
+
+/// Everything that the checks look things up in.
+pub(super) struct Facts<'a> {
+    pub(super) org: &'a str,
+    pub(super) now: DateTime<Utc>,
+    pub(super) access: &'a Access<'a>,
+    roles: HashMap<&'a RoleId, RoleFacts<'a>>,
+    /// For each unknown permission, the known names nearest to it.
+    pub(super) suggestions: HashMap<usize, Vec<&'a str>>,
+    gaps: Gaps<'a>,
+}
+
+/// What is the same for every client that holds a role.
+pub(super) struct RoleFacts<'a> {
+    pub(super) role: &'a Role,
+    pub(super) power: &'a RolePower,
+    /// How it allows everything, if it does.
+    pub(super) everything: Option<Everything>,
+    /// Wildcards, written or in effect.
+    pub(super) wide: Vec<Wide>,
+    /// Dangerous permissions that it gives.
+    pub(super) risks: Vec<Risk>,
+    /// Permissions that it names and nobody knows.
+    pub(super) unknown: Vec<usize>,
+    /// It gives a permission that a division restricts.
+    pub(super) division_aware: bool,
+    /// Who holds it, if more than one client does.
+    pub(super) shared: Option<String>,
+}
+
+/// A role that a client holds, and where.
+pub(super) struct Held<'b> {
+    pub(super) facts: &'b RoleFacts<'b>,
+    pub(super) divisions: Vec<&'b DivisionRef>,
+}
+
+/// One client with everything that the checks ask of it.
+pub(super) struct Subject<'b> {
+    pub(super) client: &'b Client,
+    /// Its roles, by id; none if it acts as a user.
+    pub(super) roles: Vec<Held<'b>>,
+    /// Roles that it is granted and this audit did not read.
+    pub(super) unseen: Vec<&'b RoleId>,
+    /// What its scopes let through, where the organisation enforces scopes for every grant.
+    pub(super) in_scope: Option<PermissionSet>,
+}
+
+impl Subject<'_> {
+    /// Whether it can do anything, as far as its grants are known. Clients that act as a user can do what that
+    /// user can; a grant of a role that was not read counts.
+    pub(super) fn has_power(&self) -> bool {
+        !acts_by_roles(self.client)
+            || !self.unseen.is_empty()
+            || self.roles.iter().any(|held| !held.facts.power.listed.is_clear())
+    }
+}
+
+impl<'a> Facts<'a> {
+    pub(super) fn gather(context: &Context<'a>) -> Self {
+        let access = context.access;
+        let snapshot = access.snapshot;
+        let gaps = Gaps::of(context.gaps, access);
+        let mut holders: HashMap<&RoleId, Vec<&Client>> = HashMap::new();
+        for client in snapshot.clients.values().filter(|client| acts_by_roles(client)) {
+            for grant in client.grants() {
+                let held_by = holders.entry(&grant.role).or_default();
+                // A client's grants are visited together, so it can only repeat itself at the end.
+                if held_by.last().is_none_or(|last| last.id != client.id) {
+                    held_by.push(client);
+                }
+            }
+        }
+        let catalogue_gap = gaps.catalogue.is_some();
+        let index = wildcard::Index::new(access);
+        let roles: HashMap<_, _> = holders
+            .iter()
+            .filter_map(|(id, held_by)| {
+                let role = snapshot.roles.get(*id)?;
+                let power = access.role(&role.id)?;
+                let everything = admin::how(power, access, catalogue_gap);
+                let facts = RoleFacts {
+                    role,
+                    power,
+                    wide: wildcard::of(power, everything, &index, catalogue_gap),
+                    everything,
+                    risks: high_privilege::of(power, access),
+                    unknown: unknown_permission::of(power, access),
+                    division_aware: !power.listed.is_disjoint(&access.division_aware),
+                    shared: shared_role::holders(role, held_by),
+                };
+                Some((&role.id, facts))
+            })
+            .collect();
+        let suggestions = if catalogue_gap {
+            HashMap::new()
+        } else {
+            unknown_permission::suggestions(roles.values().flat_map(|role| &role.unknown), access)
+        };
+        Self { org: context.org, now: context.now, access, roles, suggestions, gaps }
+    }
+
+    /// One client with its roles.
+    pub(super) fn subject<'b>(&'b self, client: &'b Client) -> Subject<'b> {
+        let mut subject = Subject { client, roles: Vec::new(), unseen: Vec::new(), in_scope: None };
+        if !acts_by_roles(client) {
+            return subject;
+        }
+        for grant in client.grants() {
+            // A role that was carried forward is shown as it was, and is still not one that was read.
+            if (self.gaps.roles.contains(grant.role.as_str()) || !self.roles.contains_key(&grant.role))
+                && !subject.unseen.contains(&&grant.role)
+            {
+                subject.unseen.push(&grant.role);
+            }
+            let Some(facts) = self.roles.get(&grant.role) else { continue };
+            match subject.roles.iter_mut().find(|held| held.facts.role.id == grant.role) {
+                Some(held) => held.divisions.push(&grant.division),
+                None => subject.roles.push(Held { facts, divisions: vec![&grant.division] }),
+            }
+        }
+        subject.roles.sort_unstable_by(|one, other| one.facts.role.id.cmp(&other.facts.role.id));
+        subject.in_scope =
+            self.access.scopes_bind_roles().then(|| self.access.scopes.permissions(&client.scopes));
+        subject
+    }
+
+    /// The sentence on a fact that was not read and that an answer about this client would rest on.
+    ///
+    /// A listing of clients or roles as a whole that is in doubt says that entries are missing. Those that are
+    /// there were read now, or are carried forward and give the answer they gave before; so only a gap that names
+    /// the client counts here, and one that names a role makes that role unseen.
+    pub(super) fn gap(&self, fact: Fact, subject: &Subject<'_>) -> Option<&str> {
+        match fact {
+            Fact::Catalogue => self.gaps.catalogue.as_deref(),
+            Fact::Divisions => self.gaps.divisions.as_deref(),
+            Fact::Clients => self.gaps.clients.get(subject.client.id.as_str()).map(String::as_str),
+            Fact::ClientGrants if !acts_by_roles(subject.client) => None,
+            Fact::ClientGrants => (self.gaps.grants_of.get(subject.client.id.as_str()))
+                .or(self.gaps.grants.as_ref())
+                .map(String::as_str)
+                .or_else(|| subject.client.grants.is_none().then_some(NO_GRANTS)),
+            Fact::Roles | Fact::OwnGrants => None,
+        }
+    }
+
+    /// "Client A (id) is granted role B (id) in division C (id)."
+    pub(super) fn grant_sentence(&self, subject: &Subject<'_>, held: &Held<'_>) -> String {
+        let (client, role) = (subject.client, held.facts.role);
+        format!(
+            "Client {} ({}) is granted role {} ({}) {}.",
+            client.name,
+            client.id,
+            role.name,
+            role.id,
+            self.places(&held.divisions)
+        )
+    }
+
+    fn places(&self, divisions: &[&DivisionRef]) -> String {
+        if divisions.contains(&&DivisionRef::All) {
+            return "in all divisions".to_owned();
+        }
+        let known = self.access.snapshot.divisions.as_ref();
+        let mut names: Vec<String> = (divisions.iter().take(DIVISIONS_NAMED))
+            .map(|division| match division {
+                DivisionRef::One(id) => match known.and_then(|known| known.get(id)) {
+                    Some(division) => format!("{} ({id})", division.name),
+                    None => id.to_string(),
+                },
+                DivisionRef::All | DivisionRef::Unknown => {
+                    "a division that the record does not name".to_owned()
+                }
+            })
+            .collect();
+        if divisions.len() > DIVISIONS_NAMED {
+            names.push(format!("{} more divisions", divisions.len() - DIVISIONS_NAMED));
+        }
+        format!("in {}", names.join(", "))
+    }
+}
+
+const NO_GRANTS: &str = "The client's record names no roles at all, neither with divisions nor without, so what it \
+    is granted is not known.";
+
+/// What was not read, each as the sentence that findings quote.
+struct Gaps<'a> {
+    catalogue: Option<String>,
+    divisions: Option<String>,
+    grants: Option<String>,
+    grants_of: HashMap<&'a str, String>,
+    clients: HashMap<&'a str, String>,
+    roles: HashSet<&'a str>,
+}
+
+impl<'a> Gaps<'a> {
+    fn of(gaps: &'a [Gap], access: &Access<'_>) -> Self {
+        let never = |what: &str| format!("The {what} of this organisation were never read.");
+        let mut all = Self {
+            catalogue: access.snapshot.catalogue.is_none().then(|| never("permissions")),
+            divisions: access.snapshot.divisions.is_none().then(|| never("divisions")),
+            grants: None,
+            grants_of: HashMap::new(),
+            clients: HashMap::new(),
+            roles: HashSet::new(),
+        };
+        for gap in gaps {
+            match (gap.fact, gap.subject.as_deref()) {
+                (Fact::Catalogue, _) => all.catalogue = Some(sentence(gap)),
+                (Fact::Divisions, _) => all.divisions = Some(sentence(gap)),
+                (Fact::ClientGrants, None) => all.grants = Some(sentence(gap)),
+                (Fact::ClientGrants, Some(client)) => {
+                    all.grants_of.insert(client, sentence(gap));
+                }
+                (Fact::Clients, Some(client)) => {
+                    all.clients.insert(client, sentence(gap));
+                }
+                (Fact::Roles, Some(role)) => {
+                    all.roles.insert(role);
+                }
+                (Fact::Clients | Fact::Roles, None) | (Fact::OwnGrants, _) => {}
+            }
+        }
+        all
+    }
+}
+
+fn sentence(gap: &Gap) -> String {
+    let age = match gap.stale_since {
+        Some(since) => format!(" The last value read is from {}.", since.format("%Y-%m-%d %H:%M UTC")),
+        None => String::new(),
+    };
+    let what = gap.fact.as_str().replace('_', " ");
+    format!("This audit could not read the {what} ({}): {}{age}", gap.reason, gap.detail)
+}
+
+/// "A (id), B (id) and 3 more", in the order given.
+pub(super) fn list<'c>(
+    clients: impl ExactSizeIterator<Item = (&'c str, &'c ClientId)>,
+    limit: usize,
+) -> String {
+    let total = clients.len();
+    let mut names: Vec<String> = clients.take(limit).map(|(name, id)| format!("{name} ({id})")).collect();
+    if total > limit {
+        names.push(format!("and {} more", total - limit));
+    }
+    names.join(", ")
+}

@@ -1,0 +1,108 @@
+//! What is wrong with a client: a closed list of checks, each with a reason and a way out.
+//!
+//! Enters: what clients can do ([`Access`]), what could not be read ([`Gap`]s). Leaves: [`Finding`]s, `fail` or
+//! `unknown`; a pass leaves none. Must never: pass a client on a fact that was not seen, or produce more findings
+//! for one client and check than [`FINDINGS_LIMIT`] of each status.
+//!
+//! To add a check: one file in `roles` (about roles that a client holds) or `clients` (about its own record), one
+//! line in [`CHECKS`], one row in `docs/checks.md` (a test compares).
+//!
+//! What depends on roles alone is computed once for each role (`facts`); the loop over clients only combines.
+
+mod answer;
+mod clients;
+mod facts;
+mod roles;
+
+use chrono::{DateTime, Utc};
+
+use self::{
+    answer::Failure,
+    facts::{Facts, Subject},
+};
+use super::{Fact, Gap, Severity, access::Access, finding::Finding};
+
+/// Findings of one check and status for one client; beyond that there is one that sums them up.
+pub const FINDINGS_LIMIT: usize = 10;
+
+/// What the checks look at.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The organisation's configured name.
+    pub org: &'a str,
+    /// What its clients can do, with the snapshot.
+    pub access: &'a Access<'a>,
+    /// What this audit could not read.
+    pub gaps: &'a [Gap],
+    /// The time of the audit.
+    pub now: DateTime<Utc>,
+}
+
+/// Controls of well-known catalogues that a check serves.
+#[derive(Clone, Copy, Debug)]
+pub struct References {
+    /// NIST SP 800-53 revision 5 controls.
+    pub nist: &'static [&'static str],
+    /// CIS Controls 8.1 safeguards.
+    pub cis: &'static [&'static str],
+    /// ISO/IEC 27001:2022 Annex A controls.
+    pub iso: &'static [&'static str],
+    /// SOC 2 trust services criteria.
+    pub soc2: &'static [&'static str],
+    /// PCI DSS 4.0.1 requirements.
+    pub pci: &'static [&'static str],
+}
+
+/// One thing that every client should pass.
+#[derive(Clone, Copy, Debug)]
+pub struct Check {
+    /// Its name in findings, metrics and configuration; kebab case, never changed once published.
+    pub id: &'static str,
+    /// The passing case, as a sentence about a client.
+    pub title: &'static str,
+    /// How bad it is not to pass; the same for all its findings.
+    pub severity: Severity,
+    /// Why it matters.
+    pub rationale: &'static str,
+    /// What to do in general; each finding says it for its client.
+    pub remediation: &'static str,
+    /// Controls that it serves.
+    pub references: References,
+    /// Facts without which it has no answer at all. A single failure may rest on more.
+    pub needs: &'static [Fact],
+    evaluate: fn(&Facts<'_>, &Subject<'_>) -> Vec<Failure>,
+}
+
+/// Every check, most severe first. Metrics and documentation follow this order.
+pub static CHECKS: &[Check] = &[
+    roles::admin::CHECK,
+    roles::high_privilege::CHECK,
+    clients::broad_scopes::CHECK,
+    clients::legacy_grant::CHECK,
+    clients::redirect_uri::CHECK,
+    roles::wildcard::CHECK,
+    roles::every_division::CHECK,
+    roles::default_role::CHECK,
+    roles::unknown_permission::CHECK,
+    clients::token_lifetime::CHECK,
+    roles::shared_role::CHECK,
+    clients::inactive::CHECK,
+    clients::description::CHECK,
+];
+
+/// Asks every check about every client. The order is that of the clients' ids, then of [`CHECKS`];
+/// `finding::lifecycle` gives each finding its place in time.
+pub fn evaluate(context: &Context<'_>) -> Vec<Finding> {
+    let facts = Facts::gather(context);
+    let mut findings = Vec::new();
+    for client in context.access.snapshot.clients.values() {
+        let subject = facts.subject(client);
+        for check in CHECKS {
+            check.answer(&facts, &subject, &mut findings);
+        }
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests;
