@@ -1,0 +1,215 @@
+//! The simulator's own surface under `/_simulator/`: what a real organisation would not offer, and tests need.
+//!
+//! It asks for no token and shows every secret, so a simulator belongs on a loopback address.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::answer::{Answer, Refusal};
+use super::call::Request;
+use super::organisation::MOST_OF_A_KIND;
+use super::organisation::catalogue::{Catalogue, Entry};
+use super::server::World;
+
+/// How the organisation behaves; no part of its state.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Settings {
+    pub(super) scope_enforcement: ScopeEnforcement,
+    /// Whether roles are shown with wildcards written out against the catalogue. Their power stays.
+    pub(super) expand_wildcards: bool,
+    /// Whether the client list comes in pages.
+    pub(super) paged_clients: bool,
+    /// Whether unknown ids and malformed bodies are noticed before missing permissions.
+    pub(super) lookup_first: bool,
+    pub(super) rate_limit_per_minute: u32,
+}
+
+/// Whose scopes are checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum ScopeEnforcement {
+    Off,
+    /// Of clients that act for users; client credentials are not bound.
+    UserGrants,
+    AllGrants,
+}
+
+impl Settings {
+    pub(super) fn new(lookup_first: bool) -> Self {
+        Self {
+            scope_enforcement: ScopeEnforcement::Off,
+            expand_wildcards: false,
+            paged_clients: false,
+            lookup_first,
+            rate_limit_per_minute: 300,
+        }
+    }
+
+    fn change(&mut self, change: &SettingsChange) {
+        let set = |flag: &mut bool, value: Option<bool>| *flag = value.unwrap_or(*flag);
+        set(&mut self.expand_wildcards, change.expand_wildcards);
+        set(&mut self.paged_clients, change.paged_clients);
+        set(&mut self.lookup_first, change.lookup_first);
+        self.scope_enforcement = change.scope_enforcement.unwrap_or(self.scope_enforcement);
+        self.rate_limit_per_minute = change.rate_limit_per_minute.unwrap_or(self.rate_limit_per_minute);
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SettingsChange {
+    scope_enforcement: Option<ScopeEnforcement>,
+    expand_wildcards: Option<bool>,
+    paged_clients: Option<bool>,
+    lookup_first: Option<bool>,
+    rate_limit_per_minute: Option<u32>,
+}
+
+/// Performs one request of the private surface.
+pub(super) fn answer(world: &mut World, request: &Request<'_>) -> Result<Answer, Refusal> {
+    let name = request.path.strip_prefix("/_simulator/").unwrap_or_default();
+    match (request.method, name) {
+        ("GET", "clients") => Ok(Answer::ok(secrets(world))),
+        ("GET", "digest") => {
+            Ok(Answer::ok(json!({"digest": world.organisation.digest().map_err(unreadable)?})))
+        }
+        ("GET", "catalogue") => Ok(Answer::ok(catalogue(&world.organisation.catalogue))),
+        ("PUT", "catalogue") => {
+            change_catalogue(&mut world.organisation.catalogue, body(request)?)?;
+            world.organisation.write();
+            Ok(Answer::ok(json!({"permissions": world.organisation.catalogue.len()})))
+        }
+        ("GET", "faults") => show(world.faults.list()),
+        ("PUT", "faults") => {
+            world.faults.replace(body(request)?).map_err(Refusal::bad_request)?;
+            show(world.faults.list())
+        }
+        ("GET", "settings") => show(&world.settings),
+        ("PUT", "settings") => {
+            world.settings.change(&body(request)?);
+            show(&world.settings)
+        }
+        (_, "clients" | "digest" | "catalogue" | "faults" | "settings") => Err(Refusal::new(
+            405,
+            "method.not.allowed",
+            "GET and, but for clients and digest, PUT are understood.",
+        )),
+        _ => Err(Refusal::not_found()),
+    }
+}
+
+fn body<T: serde::de::DeserializeOwned>(request: &Request<'_>) -> Result<T, Refusal> {
+    serde_json::from_slice(request.body).map_err(unreadable)
+}
+
+fn show(value: &(impl Serialize + ?Sized)) -> Result<Answer, Refusal> {
+    serde_json::to_value(value).map(Answer::ok).map_err(unreadable)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "map_err hands the error over")]
+fn unreadable(error: serde_json::Error) -> Refusal {
+    Refusal::bad_request(error.to_string())
+}
+
+fn secrets(world: &World) -> Value {
+    let clients = world.organisation.clients.values();
+    clients.map(|client| json!({"id": client.id, "name": client.name, "secret": client.secret})).collect()
+}
+
+fn catalogue(catalogue: &Catalogue) -> Value {
+    let show = |entry: &Entry| {
+        json!({
+            "domain": entry.domain,
+            "entityType": entry.entity,
+            "action": entry.action,
+            "divisionAware": entry.division_aware,
+            "allowsConditions": entry.allows_conditions,
+        })
+    };
+    catalogue.values().map(show).collect()
+}
+
+/// A permission as it may be given: its name, or its parts.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Given {
+    Name(String),
+    Parts(Parts),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Parts {
+    domain: String,
+    entity_type: String,
+    action: String,
+    division_aware: Option<bool>,
+    allows_conditions: Option<bool>,
+}
+
+/// A whole new catalogue, or what to add to it and remove from it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Change {
+    Whole(Vec<Given>),
+    Named(WholeByName),
+    Difference(Difference),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WholeByName {
+    permissions: Vec<Given>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Difference {
+    #[serde(default)]
+    add: Vec<Given>,
+    #[serde(default)]
+    remove: Vec<Given>,
+}
+
+fn change_catalogue(catalogue: &mut Catalogue, change: Value) -> Result<(), Refusal> {
+    let expected =
+        "a list of permissions, {\"permissions\": […]} or {\"add\": […], \"remove\": […]} is expected";
+    let change = serde_json::from_value(change).map_err(|_| Refusal::bad_request(expected))?;
+    let mut next = match change {
+        Change::Whole(_) | Change::Named(_) => Catalogue::new(),
+        Change::Difference(_) => catalogue.clone(),
+    };
+    let (add, remove) = match change {
+        Change::Whole(add) | Change::Named(WholeByName { permissions: add }) => (add, Vec::new()),
+        Change::Difference(Difference { add, remove }) => (add, remove),
+    };
+    for given in add {
+        let (name, entry) = read(given)?;
+        next.insert(name, entry);
+    }
+    for given in remove {
+        let (name, _) = read(given)?;
+        next.remove(&name);
+    }
+    if next.len() > MOST_OF_A_KIND {
+        return Err(Refusal::bad_request(format!("more than {MOST_OF_A_KIND} permissions")));
+    }
+    *catalogue = next;
+    Ok(())
+}
+
+fn read(given: Given) -> Result<(String, Entry), Refusal> {
+    let (name, parts) = match given {
+        Given::Name(name) => (name, None),
+        Given::Parts(parts) => {
+            (format!("{}:{}:{}", parts.domain, parts.entity_type, parts.action), Some(parts))
+        }
+    };
+    let mut entry = Entry::named(&name)
+        .ok_or_else(|| Refusal::bad_request(format!("{name:?} is not domain:entity:action")))?;
+    if let Some(parts) = parts {
+        entry.division_aware = parts.division_aware.unwrap_or(entry.division_aware);
+        entry.allows_conditions = parts.allows_conditions.unwrap_or(entry.allows_conditions);
+    }
+    Ok((name, entry))
+}

@@ -1,0 +1,193 @@
+//! One request, from the socket to the answer, in the platform's order:
+//! token → rate limit → scope → permission → unknown ids → division → the operation itself.
+//!
+//! Everything that decides is synchronous and under one lock, so that each request sees a whole organisation.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE, request::Parts};
+use axum::response::Response;
+use url::form_urlencoded;
+
+use super::answer::{Answer, Content, Refusal};
+use super::call::{Call, Request, Shift};
+use super::connection::{Behaviour, Line};
+use super::faults::{Faults, Kind};
+use super::operations::{self, NoOperation, Operation, Parameters};
+use super::organisation::Organisation;
+use super::private::{ScopeEnforcement, Settings};
+use super::tokens::{Tokens, Usage};
+use super::{login, platform, power, private};
+
+/// The platform's own limit for request bodies.
+const MOST_BODY_BYTES: usize = 512_000;
+/// A whole catalogue is larger than what the platform would take.
+const MOST_PRIVATE_BODY_BYTES: usize = 16 * 1024 * 1024;
+const PRIVATE: &str = "/_simulator/";
+
+/// All that the simulator knows.
+pub(super) struct World {
+    pub(super) organisation: Organisation,
+    pub(super) settings: Settings,
+    pub(super) tokens: Tokens,
+    pub(super) faults: Faults,
+}
+
+/// Answers one HTTP request.
+pub(super) async fn handle(
+    State(world): State<Arc<Mutex<World>>>,
+    ConnectInfo(line): ConnectInfo<Line>,
+    request: axum::extract::Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let most = if parts.uri.path().starts_with(PRIVATE) { MOST_PRIVATE_BODY_BYTES } else { MOST_BODY_BYTES };
+    let body = to_bytes(body, most).await;
+    let answer = {
+        let mut world = world.lock().unwrap_or_else(PoisonError::into_inner);
+        match &body {
+            Ok(body) => respond(&mut world, &read(&parts, body), Instant::now()),
+            Err(_) => decorate(Refusal::too_large(most).into_answer(&context_id()), None, &world.settings),
+        }
+    };
+    line.behave(answer.behaviour);
+    write(answer)
+}
+
+fn read<'a>(parts: &'a Parts, body: &'a [u8]) -> Request<'a> {
+    let query = parts.uri.query().unwrap_or_default();
+    Request {
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+        query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
+        headers: &parts.headers,
+        body,
+    }
+}
+
+fn respond(world: &mut World, request: &Request<'_>, now: Instant) -> Answer {
+    let context_id = context_id();
+    let mut usage = None;
+    let result = if request.path.starts_with(PRIVATE) {
+        private::answer(world, request)
+    } else {
+        answer(world, request, &mut usage, now)
+    };
+    let answer = result.unwrap_or_else(|refusal| refusal.into_answer(&context_id));
+    decorate(answer, usage, &world.settings).with_header("ININ-Correlation-Id", context_id)
+}
+
+fn context_id() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+/// The headers of the rate limit, which every answer carries; without a token nothing was counted.
+fn decorate(answer: Answer, usage: Option<Usage>, settings: &Settings) -> Answer {
+    let usage = usage.unwrap_or(Usage { count: 0, reset: 60 });
+    answer
+        .with_header("inin-ratelimit-count", usage.count)
+        .with_header("inin-ratelimit-allowed", settings.rate_limit_per_minute)
+        .with_header("inin-ratelimit-reset", usage.reset)
+}
+
+/// The right answer, or what a fault makes of it.
+fn answer(
+    world: &mut World,
+    request: &Request<'_>,
+    usage: &mut Option<Usage>,
+    now: Instant,
+) -> Result<Answer, Refusal> {
+    let found = operations::find(request.method, request.path);
+    let operation = found.as_ref().ok().map(|(operation, _)| *operation);
+    let fault = world.faults.strike(request.method, request.path, &request.query, operation);
+    let shift = fault.as_ref().and_then(super::faults::Fault::shift);
+    if let Some(fault) = &fault {
+        if let Some(token) = request.bearer().filter(|_| fault.kind == Kind::ExpiredToken) {
+            world.tokens.revoke(token);
+        }
+        if let Some(instead) = fault.replacement(operation) {
+            return instead;
+        }
+    }
+    let right = match (request.path, request.method) {
+        ("/oauth/token", "POST") => login::issue_token(world, request, now),
+        ("/oauth/token", _) => return Err(wrong_method()),
+        _ => {
+            let (operation, parameters) = found.map_err(|reason| match reason {
+                NoOperation::UnknownPath => Refusal::not_found(),
+                NoOperation::WrongMethod => wrong_method(),
+            })?;
+            perform(world, request, operation, parameters, shift, usage, now)?
+        }
+    };
+    Ok(match fault {
+        Some(fault) => fault.spoil(right),
+        None => right,
+    })
+}
+
+fn wrong_method() -> Refusal {
+    Refusal::new(405, "method.not.allowed", "The requested method is not allowed for this resource.")
+}
+
+/// One operation, check after check.
+fn perform(
+    world: &mut World,
+    request: &Request<'_>,
+    operation: &'static Operation,
+    parameters: Parameters,
+    shift: Option<Shift>,
+    usage: &mut Option<Usage>,
+    now: Instant,
+) -> Result<Answer, Refusal> {
+    let value = request.bearer().ok_or_else(Refusal::no_token)?.to_owned();
+    let caller = world.tokens.find(&value, now).ok_or_else(Refusal::bad_credentials)?.client.clone();
+
+    *usage = world.tokens.count(&value, now);
+    if let Some(used) = usage.filter(|used| used.count > world.settings.rate_limit_per_minute) {
+        return Err(Refusal::too_many(world.settings.rate_limit_per_minute, used.reset));
+    }
+
+    let organisation = &world.organisation;
+    let client = organisation.clients.get(&caller).ok_or_else(Refusal::bad_credentials)?;
+    // Every token here was issued for client credentials, which only the strictest setting binds to scopes.
+    if world.settings.scope_enforcement == ScopeEnforcement::AllGrants {
+        let asked = world.tokens.find(&value, now).and_then(|token| token.scopes.as_deref());
+        power::allow_scope(client.scope.as_deref().unwrap_or_default(), operation)?;
+        asked.map_or(Ok(()), |scopes| power::allow_scope(scopes, operation))?;
+    }
+
+    if world.settings.lookup_first {
+        platform::look_up(organisation, request, operation, &parameters, true)?;
+    }
+    power::allow(organisation, client, operation)?;
+    platform::look_up(organisation, request, operation, &parameters, false)?;
+    for division in platform::divisions_of(organisation, &parameters) {
+        power::allow_in_division(organisation, client, operation, division)?;
+    }
+    let call = Call { request, operation, parameters, caller, token: value, shift };
+    platform::answer(world, &call)
+}
+
+fn write(answer: Answer) -> Response {
+    let (media_type, bytes) = match answer.content {
+        Content::Empty => (None, Vec::new()),
+        Content::Json(value) => (Some("application/json"), value.to_string().into_bytes()),
+        Content::Raw(media_type, bytes) => (Some(media_type), bytes),
+    };
+    let mut response =
+        Response::new(if answer.behaviour == Behaviour::Reset { Body::empty() } else { bytes.into() });
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    if let Some(media_type) = media_type {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    }
+    for (name, value) in answer.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            headers.insert(name, value);
+        }
+    }
+    response
+}
