@@ -2,10 +2,14 @@
 //!
 //! Modules in reading order; `audit` calls every stage, top to bottom. ARCHITECTURE.md has the picture.
 
+pub mod audit;
+
 pub mod domain;
 
+pub mod collect;
 pub mod config;
+pub mod notify;
 pub mod store;
 pub mod telemetry;
 
-pub mod notify;
+pub mod simulator;

@@ -7,8 +7,8 @@
 mod names;
 
 pub mod access;
-
 pub mod catalogue;
+pub mod checks;
 pub mod drift;
 pub mod event;
 pub mod evidence;

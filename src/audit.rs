@@ -1,0 +1,348 @@
+//! ★ Start here: one audit, top to bottom.
+//!
+//! Enters: one organisation's connection, the store, and `now`. Leaves: a recorded audit with its events, findings
+//! and outgoing messages, or a recorded failure. Must never: record a part, or hold anything between two audits but
+//! the connection. The past is read once at the start, and everything is written once at the end.
+
+mod analysis;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, SubsecRound as _, Utc};
+use serde::Serialize;
+use tracing::{Instrument as _, info, info_span, warn};
+use uuid::{NoContext, Timestamp, Uuid};
+
+use self::analysis::Input;
+pub use self::analysis::gauges;
+use crate::{
+    collect::{self, Collector},
+    config::{Config, Org},
+    domain::{
+        Gap, Severity,
+        event::Event,
+        evidence::Hash,
+        finding::Finding,
+        message::{self, Letterhead, Message},
+        observe,
+        snapshot::Settings,
+    },
+    store::{self, Failure, Store},
+    telemetry::{AuditGauges, Metrics},
+};
+
+/// What audits one organisation, for as long as the process lives.
+#[derive(Debug)]
+pub struct Auditor {
+    org: String,
+    settings: Settings,
+    collector: Collector,
+    store: Store,
+    metrics: Arc<Metrics>,
+    receivers: Vec<(String, Severity)>,
+    link: String,
+}
+
+/// A recorded audit, in the JSON shape that users see.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The organisation's configured name.
+    pub org: String,
+    /// The audit's id.
+    pub audit: String,
+    /// When it was recorded.
+    pub at: DateTime<Utc>,
+    /// Every fact was seen.
+    pub complete: bool,
+    /// What was not seen.
+    pub gaps: Vec<Gap>,
+    /// HTTP requests to the platform, token and retries included.
+    pub api_calls: u32,
+    /// Clients in the snapshot.
+    pub clients: usize,
+    /// The first audit of the organisation: there was nothing to compare with.
+    pub baseline: bool,
+    /// The chain hash after this audit.
+    pub chain_head: Hash,
+    /// What changed since the audit before, and why.
+    pub events: Vec<Event>,
+    /// Everything open now.
+    pub findings: Vec<Finding>,
+    /// Where the time went.
+    pub timings_ms: Timings,
+}
+
+/// Milliseconds by stage.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Timings {
+    /// Reading the past from the store.
+    pub recall: u64,
+    /// Waiting for the platform.
+    pub collect: u64,
+    /// Digest, access, drift, checks.
+    pub analyse: u64,
+    /// Writing the transaction.
+    pub record: u64,
+}
+
+/// Why an audit recorded nothing but its failure.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A mandatory fact could not be read.
+    #[error(transparent)]
+    Collect(#[from] collect::Error),
+    /// The past could not be read or the audit not written.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// It took longer than `audit.timeout`.
+    #[error("the audit took longer than audit.timeout ({limit}) and was abandoned; nothing of it was recorded", limit = humantime::format_duration(*.0))]
+    TimedOut(Duration),
+    /// The analysis stopped with a panic.
+    #[error("the analysis stopped unexpectedly: {0}; please report this")]
+    Analysis(String),
+}
+
+impl Error {
+    /// One of `telemetry::AUDIT_FAILURE_REASONS`.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Collect(error) => error.reason(),
+            Self::Store(_) => "storage",
+            Self::TimedOut(_) => "network",
+            Self::Analysis(_) => "inconsistent",
+        }
+    }
+}
+
+/// A stage of an audit, for those who watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Reading the past.
+    Recall,
+    /// Asking the platform.
+    Collect,
+    /// Comparing and judging.
+    Analyse,
+    /// Writing.
+    Record,
+}
+
+impl Auditor {
+    /// Connects to nothing yet. Fails if TLS cannot be set up.
+    pub fn new(
+        config: &Config,
+        org: &Org,
+        store: Store,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, collect::Error> {
+        Ok(Self {
+            org: org.name.clone(),
+            settings: Settings { scope_enforcement: org.scope_enforcement },
+            collector: Collector::new(org, config.audit.catalogue_max_age, Arc::clone(&metrics))?,
+            store,
+            metrics,
+            receivers: config
+                .receivers
+                .iter()
+                .map(|receiver| (receiver.name.clone(), receiver.min_severity))
+                .collect(),
+            link: config.server.external_url.to_string(),
+        })
+    }
+
+    /// The organisation's configured name.
+    pub fn org(&self) -> &str {
+        &self.org
+    }
+
+    /// Asks the platform which organisation this is. Not part of an audit.
+    pub async fn organisation(
+        &mut self,
+        now: DateTime<Utc>,
+    ) -> Result<collect::Organisation, collect::Error> {
+        self.collector.organisation(now).await
+    }
+
+    /// One audit that started at `now` and may take `limit`. On failure nothing is recorded but the failure itself,
+    /// and what was gauged stays as it was.
+    pub async fn audit(
+        &mut self,
+        limit: Duration,
+        watch: &(dyn Fn(Stage) + Sync),
+        now: DateTime<Utc>,
+    ) -> Result<Report, Error> {
+        let clock = Clock { started: now, since: Instant::now() };
+        let audit = audit_id(now);
+        let span = info_span!("audit", run_id = %audit, org = %self.org);
+        self.metrics.audit_started(&self.org, now);
+        let work = async {
+            let result = tokio::time::timeout(limit, self.stages(&audit, watch, clock))
+                .await
+                .unwrap_or(Err(Error::TimedOut(limit)));
+            if let Err(error) = &result {
+                self.fail(&audit, error, clock).await;
+            }
+            result
+        };
+        work.instrument(span).await
+    }
+
+    /// The stages in order; no stage calls another.
+    async fn stages(
+        &mut self,
+        audit: &str,
+        watch: &(dyn Fn(Stage) + Sync),
+        clock: Clock,
+    ) -> Result<Report, Error> {
+        let mut lap = Lap(Instant::now());
+
+        watch(Stage::Recall);
+        let history = self.store.history(&self.org).await?;
+        let recall = lap.ms();
+
+        watch(Stage::Collect);
+        let known = observe::known(history.past.as_ref().map(|past| &past.snapshot));
+        let facts = self.collector.gather(&known, clock.started).await?;
+        let api_calls = facts.api_calls;
+        let collect = lap.ms();
+
+        watch(Stage::Analyse);
+        let at = clock.now();
+        let input = Input {
+            org: self.org.clone(),
+            audit: audit.to_owned(),
+            settings: self.settings,
+            history,
+            facts,
+            at,
+        };
+        // Pure and busy: away from the threads that serve HTTP.
+        let analysis = tokio::task::spawn_blocking(move || analysis::conclude(input))
+            .await
+            .map_err(|error| Error::Analysis(error.to_string()))?;
+        let messages = analysis.messages(&self.letterhead(audit, analysis.chain, at));
+        let messages = self.address(messages);
+        let analyse = lap.ms();
+
+        watch(Stage::Record);
+        self.store
+            .record(&analysis.record(&self.org, audit, clock.started, at, api_calls, &messages))
+            .await?;
+        let record = lap.ms();
+
+        let gauges = analysis.gauges(at);
+        let timings = Timings { recall, collect, analyse, record };
+        let report = analysis.into_report(self.org.clone(), audit.to_owned(), at, api_calls, timings);
+        self.gauge(&report, gauges, clock);
+        Ok(report)
+    }
+
+    fn letterhead<'a>(&'a self, audit: &'a str, chain_head: Hash, at: DateTime<Utc>) -> Letterhead<'a> {
+        Letterhead { org: &self.org, audit, chain_head, at, link: &self.link }
+    }
+
+    /// Each message with the receivers that want it.
+    fn address(&self, messages: Vec<Message>) -> Vec<(Message, Vec<String>)> {
+        messages
+            .into_iter()
+            .map(|message| {
+                let wanted = self.receivers.iter().filter(|(_, min)| message.reaches(*min));
+                let receivers = wanted.map(|(name, _)| name.clone()).collect();
+                (message, receivers)
+            })
+            .collect()
+    }
+
+    fn gauge(&self, report: &Report, gauges: AuditGauges, clock: Clock) {
+        for event in &report.events {
+            self.metrics.drift(&self.org, event.cause.kind);
+        }
+        let gauges = AuditGauges { duration_s: clock.elapsed_s(), ..gauges };
+        self.metrics.audit_recorded(&self.org, &gauges);
+        info!(
+            complete = report.complete,
+            baseline = report.baseline,
+            clients = report.clients,
+            events = report.events.len(),
+            findings = report.findings.len(),
+            api_calls = report.api_calls,
+            collect_ms = report.timings_ms.collect,
+            analyse_ms = report.timings_ms.analyse,
+            record_ms = report.timings_ms.record,
+            "audit recorded"
+        );
+        for gap in &report.gaps {
+            warn!(fact = gap.fact.as_str(), reason = %gap.reason, "not seen: {}", gap.detail);
+        }
+    }
+
+    /// Records that an audit failed, and tells receivers when audits begin to fail.
+    async fn fail(&self, audit: &str, error: &Error, clock: Clock) {
+        let (reason, detail) = (error.reason(), error.to_string());
+        self.metrics.audit_failed(&self.org, reason, clock.elapsed_s());
+        warn!(reason, "audit failed: {detail}");
+        let at = clock.now();
+        let messages = match self.store.history(&self.org).await {
+            Ok(history) if !history.failing => {
+                let head = history.past.map_or(Hash::GENESIS, |past| past.chain);
+                self.address(vec![message::failed(&self.letterhead(audit, head, at), reason, &detail)])
+            }
+            Ok(_) => Vec::new(),
+            Err(error) => {
+                warn!("the failure could not be recorded: {error}");
+                return;
+            }
+        };
+        let failure = Failure {
+            org: &self.org,
+            audit,
+            started: clock.started,
+            at,
+            reason,
+            detail: &detail,
+            messages: &messages,
+        };
+        if let Err(error) = self.store.record_failure(&failure).await {
+            warn!("the failure could not be recorded: {error}");
+        }
+    }
+}
+
+/// Time as an audit sees it: the wall clock once, then what passed since.
+#[derive(Clone, Copy)]
+struct Clock {
+    started: DateTime<Utc>,
+    since: Instant,
+}
+
+impl Clock {
+    /// To the millisecond, which is what the store keeps.
+    fn now(&self) -> DateTime<Utc> {
+        (self.started + self.since.elapsed()).trunc_subsecs(3)
+    }
+
+    fn elapsed_s(&self) -> f64 {
+        self.since.elapsed().as_secs_f64()
+    }
+}
+
+/// Milliseconds since the last lap.
+struct Lap(Instant);
+
+impl Lap {
+    fn ms(&mut self) -> u64 {
+        let now = Instant::now();
+        let passed = now.duration_since(self.0);
+        self.0 = now;
+        u64::try_from(passed.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Unique for ever, and sorted by time.
+fn audit_id(now: DateTime<Utc>) -> String {
+    let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
+    Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, now.timestamp_subsec_nanos())).to_string()
+}

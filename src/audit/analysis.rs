@@ -1,0 +1,204 @@
+//! What an audit concludes from what it read: digest, access, drift, checks, in that order.
+//!
+//! Enters: the past, the facts, and `at`. Leaves: an [`Analysis`], from which the record, the messages, the gauges and
+//! the report are made. Must never: do I/O or read a clock.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use super::{Report, Timings};
+use crate::{
+    domain::{
+        Gap,
+        access::Access,
+        checks, drift,
+        event::Event,
+        evidence::{self, Hash, Link},
+        facts::Facts,
+        finding::{self, Finding, Lifecycle, Status},
+        message::{self, Letterhead, Message, MessageKind},
+        observe::{self, Before, Observed},
+        snapshot::{Change, Settings, Snapshot},
+    },
+    store::{History, Record, gaps_body, recorded_digest},
+    telemetry::AuditGauges,
+};
+
+/// Everything that a conclusion rests on.
+pub(super) struct Input {
+    pub(super) org: String,
+    pub(super) audit: String,
+    pub(super) settings: Settings,
+    pub(super) history: History,
+    pub(super) facts: Facts,
+    pub(super) at: DateTime<Utc>,
+}
+
+/// What an audit concluded, before it is written.
+pub(super) struct Analysis {
+    /// The chain hash after this audit.
+    pub(super) chain: Hash,
+    /// There was an audit before.
+    has_past: bool,
+    was_failing: bool,
+    observed: Observed,
+    changes: Vec<Change>,
+    events: Vec<Event>,
+    life: Lifecycle,
+    /// Findings that end: told as resolved, or only dropped.
+    closed: Vec<Finding>,
+    configuration: Hash,
+    recorded: Hash,
+}
+
+pub(super) fn conclude(input: Input) -> Analysis {
+    let Input { org, audit, settings, history, facts, at } = input;
+    let past = history.past;
+    let before = past.as_ref().map(|past| Before {
+        at: past.at,
+        snapshot: &past.snapshot,
+        gaps: &past.gaps,
+        pending_removals: &history.pending_removals,
+    });
+    let observed = observe::snapshot(facts, settings, before);
+    let snapshot = &observed.snapshot;
+    let old: Option<&Snapshot> = past.as_ref().map(|past| &past.snapshot);
+    let changes = snapshot.changes_since(old);
+
+    let access = Access::new(snapshot);
+    let events = old.map(|old| drift::between(&org, &audit, old, snapshot)).unwrap_or_default();
+
+    let context = checks::Context { org: &org, access: &access, gaps: &observed.gaps, now: at };
+    let found = checks::evaluate(&context);
+    let seen = |client: &_| snapshot.clients.contains_key(client);
+    let life = finding::lifecycle(history.findings, found, &seen, at);
+    let closed: Vec<Finding> = life.resolved.iter().chain(&life.dropped).cloned().collect();
+
+    let configuration = snapshot.digest();
+    let recorded = recorded_digest(&events, &life.opened, &life.updated, &closed);
+    let link = Link {
+        org: &org,
+        audit: &audit,
+        at,
+        complete: observed.gaps.is_empty(),
+        gaps: &gaps_body(&observed.gaps),
+        configuration,
+        recorded,
+    };
+    let chain = evidence::chain(past.as_ref().map_or(Hash::GENESIS, |past| past.chain), &link);
+    Analysis {
+        chain,
+        has_past: past.is_some(),
+        was_failing: history.failing,
+        changes,
+        events,
+        life,
+        closed,
+        configuration,
+        recorded,
+        observed,
+    }
+}
+
+impl Analysis {
+    /// What is to be told. The first audit is told as one baseline, whatever it found.
+    pub(super) fn messages(&self, head: &Letterhead<'_>) -> Vec<Message> {
+        let mut messages = Vec::new();
+        if self.was_failing {
+            messages.push(message::recovered(head));
+        }
+        if !self.has_past {
+            let snapshot = &self.observed.snapshot;
+            let failing: Vec<Finding> =
+                self.life.open.iter().filter(|finding| finding.status == Status::Fail).cloned().collect();
+            messages.push(message::baseline(head, snapshot.clients.len(), snapshot.roles.len(), &failing));
+            return messages;
+        }
+        messages.extend(self.events.iter().map(|event| message::drift(head, event)));
+        messages.extend(message::findings(head, MessageKind::FindingOpened, &self.life.opened));
+        messages.extend(message::findings(head, MessageKind::FindingResolved, &self.life.resolved));
+        messages
+    }
+
+    /// What is to be written.
+    pub(super) fn record<'a>(
+        &'a self,
+        org: &'a str,
+        audit: &'a str,
+        started: DateTime<Utc>,
+        at: DateTime<Utc>,
+        api_calls: u32,
+        messages: &'a [(Message, Vec<String>)],
+    ) -> Record<'a> {
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        Record {
+            org,
+            audit,
+            started,
+            at,
+            complete: self.observed.gaps.is_empty(),
+            gaps: &self.observed.gaps,
+            changes: &self.changes,
+            configuration: self.configuration,
+            recorded: self.recorded,
+            chain: self.chain,
+            events: &self.events,
+            opened: &self.life.opened,
+            updated: &self.life.updated,
+            closed: &self.closed,
+            messages,
+            object_counts: self.observed.object_counts.as_ref(),
+            pending_removals: &self.observed.pending_removals,
+            api_calls,
+            clients: count(self.observed.snapshot.clients.len()),
+            roles: count(self.observed.snapshot.roles.len()),
+        }
+    }
+
+    /// What the metrics show; how long it took is for the caller to add.
+    pub(super) fn gauges(&self, at: DateTime<Utc>) -> AuditGauges {
+        gauges(&self.observed.snapshot, &self.life.open, &self.observed.gaps, at)
+    }
+
+    pub(super) fn into_report(
+        self,
+        org: String,
+        audit: String,
+        at: DateTime<Utc>,
+        api_calls: u32,
+        timings_ms: Timings,
+    ) -> Report {
+        Report {
+            org,
+            audit,
+            at,
+            complete: self.observed.gaps.is_empty(),
+            gaps: self.observed.gaps,
+            api_calls,
+            clients: self.observed.snapshot.clients.len(),
+            baseline: !self.has_past,
+            chain_head: self.chain,
+            events: self.events,
+            findings: self.life.open,
+            timings_ms,
+        }
+    }
+}
+
+/// What the metrics show of a recorded audit, fresh or restored from the store. `duration_s` is left at 0.
+pub fn gauges(snapshot: &Snapshot, findings: &[Finding], gaps: &[Gap], at: DateTime<Utc>) -> AuditGauges {
+    let mut clients = BTreeMap::new();
+    for client in snapshot.clients.values() {
+        *clients.entry((client.grant_type.label(), client.state.label())).or_default() += 1;
+    }
+    let mut open = BTreeMap::new();
+    for finding in findings.iter().filter(|finding| finding.status == Status::Fail && !finding.muted) {
+        *open.entry((finding.check.clone(), finding.severity)).or_default() += 1;
+    }
+    let mut missing = BTreeMap::new();
+    for gap in gaps {
+        *missing.entry(gap.fact).or_default() += 1;
+    }
+    AuditGauges { finished_at: at, duration_s: 0.0, clients, findings: open, gaps: missing }
+}
