@@ -338,3 +338,11 @@ async fn nobody_at_the_address_is_a_network_error() {
     assert_eq!(error.reason(), "network");
     assert!(error.to_string().starts_with("POST /oauth/token: cannot connect: "), "{error}");
 }
+
+#[tokio::test]
+async fn an_audit_can_be_a_task_of_its_own() {
+    let platform = Platform::start().await;
+    let mut collector = platform.collector();
+    let task = tokio::spawn(async move { collector.gather(&Known::default(), now()).await });
+    assert_eq!(task.await.unwrap().unwrap().clients.len(), 6);
+}

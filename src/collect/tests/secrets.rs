@@ -21,6 +21,9 @@ struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Capture {
     pub(super) fn start() -> Self {
+        // A thread without a subscriber that is the first to reach a log line would switch it off for every thread.
+        // With this one, which prints nothing, there is no such thread. A second attempt fails, and need not succeed.
+        let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
         let log = Log::default();
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(tracing::Level::TRACE)
