@@ -3,6 +3,7 @@
 //! Modules in reading order; `audit` calls every stage, top to bottom. ARCHITECTURE.md has the picture.
 
 pub mod audit;
+pub mod daemon;
 
 pub mod domain;
 

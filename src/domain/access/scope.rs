@@ -11,7 +11,7 @@ use crate::domain::{
 };
 
 /// The scope that lets everything through.
-pub(super) const ALL_SCOPES: &str = "all";
+pub const ALL_SCOPES: &str = "all";
 
 /// For each scope, the permissions of the operations that it lets through.
 #[derive(Debug)]

@@ -88,6 +88,8 @@ pub enum Outcome {
         /// One sentence for a person, without any secret.
         detail: String,
     },
+    /// It was claimed and not tried; it is due again at once.
+    Released,
 }
 
 /// Where a message stands with one receiver.

@@ -156,6 +156,13 @@ impl Store {
                         .bind(attempt)
                         .bind(reason)
                         .bind(detail),
+                        Outcome::Released => sqlx::query(
+                            "UPDATE delivery SET next_ms = $3
+                             WHERE message = (SELECT seq FROM message WHERE id = $1) AND receiver = $2 AND state = 'pending'",
+                        )
+                        .bind(one.id)
+                        .bind(one.receiver)
+                        .bind(now.timestamp_millis()),
                     };
                     update.execute(&mut *connection).await?;
                 }
