@@ -24,7 +24,7 @@ use super::{login, platform, power, private};
 
 /// The platform's own limit for request bodies.
 const MOST_BODY_BYTES: usize = 512_000;
-/// A whole catalogue is larger than what the platform would take.
+/// A whole catalogue is larger than what the platform would take; nothing larger is ever read.
 const MOST_PRIVATE_BODY_BYTES: usize = 16 * 1024 * 1024;
 const PRIVATE: &str = "/_simulator/";
 
@@ -44,12 +44,13 @@ pub(super) async fn handle(
 ) -> Response {
     let (parts, body) = request.into_parts();
     let most = if parts.uri.path().starts_with(PRIVATE) { MOST_PRIVATE_BODY_BYTES } else { MOST_BODY_BYTES };
-    let body = to_bytes(body, most).await;
+    // Read further than what is taken: a peer that is cut off while it writes would not see the answer.
+    let body = to_bytes(body, MOST_PRIVATE_BODY_BYTES).await.ok().filter(|body| body.len() <= most);
     let answer = {
         let mut world = world.lock().unwrap_or_else(PoisonError::into_inner);
         match &body {
-            Ok(body) => respond(&mut world, &read(&parts, body), Instant::now()),
-            Err(_) => decorate(Refusal::too_large(most).into_answer(&context_id()), None, &world.settings),
+            Some(body) => respond(&mut world, &read(&parts, body), Instant::now()),
+            None => decorate(Refusal::too_large(most).into_answer(&context_id()), None, &world.settings),
         }
     };
     line.behave(answer.behaviour);

@@ -1,0 +1,10 @@
+//! The simulator, asked over real sockets: what it answers, in which order it refuses, and what its faults do.
+
+mod conformance; // every answer from state fits the platform's definitions
+mod divisions; // what a division lets through
+mod faults; // each kind, and which requests it hits
+mod harness; // a running simulator and somebody to talk to it
+mod login; // the token endpoint and the tokens it gives
+mod operations; // all 3,321 of them
+mod private; // settings, catalogue, digest, determinism
+mod writes; // clients, roles and grants that change
