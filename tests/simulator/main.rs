@@ -1,5 +1,7 @@
 //! The simulator, asked over real sockets: what it answers, in which order it refuses, and what its faults do.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails there and then")]
+
 mod conformance; // every answer from state fits the platform's definitions
 mod divisions; // what a division lets through
 mod faults; // each kind, and which requests it hits

@@ -91,14 +91,14 @@ async fn clients_come_in_one_body_or_in_pages() {
     let whole = rehearsal.get("/api/v2/oauth/clients?pageNumber=9").await;
     assert_eq!((whole.entities().len(), whole.body.get("nextUri")), (60, None));
     rehearsal.set(json!({"paged_clients": true})).await;
-    let (mut next, mut pages, mut paged) = (Some("/api/v2/oauth/clients".to_owned()), 0, Vec::new());
+    let (mut next, mut count, mut paged) = (Some("/api/v2/oauth/clients".to_owned()), 0, Vec::new());
     while let Some(path) = next {
         let page = rehearsal.get(&path).await;
-        pages += 1;
+        count += 1;
         paged.extend(page.entities().clone());
         next = page.body["nextUri"].as_str().map(str::to_owned);
     }
-    assert_eq!((pages, &paged), (3, whole.entities()));
+    assert_eq!((count, &paged), (3, whole.entities()));
     let secrets = rehearsal.private("GET", "clients", None).await.body;
     let shown: Vec<&Value> = paged.iter().filter(|client| client.get("secret").is_some()).collect();
     assert!((3..30).contains(&shown.len()), "{}", shown.len());
