@@ -127,9 +127,11 @@ impl Administrator {
     pub(super) async fn delete(&self, name: &str) -> anyhow::Result<Change> {
         let client = self.client(name).await?;
         let subject = id_of(&client)?.to_owned();
-        self.replace(client, "state", json!("inactive")).await?;
+        if client["state"] != "inactive" {
+            self.replace(client, "state", json!("inactive")).await?;
+        }
         self.call(Method::DELETE, &format!("/api/v2/oauth/clients/{subject}"), None).await?;
-        let told = format!("{name} is made inactive, as the platform asks, and then deleted.");
+        let told = format!("{name}, inactive as the platform wants a client to be first, is deleted.");
         Ok(Change { told, kind: CauseKind::ClientRemoved, subject })
     }
 

@@ -34,7 +34,9 @@ pub(super) fn event(
     let headline = page.paint(Look::Bold, &headline(event));
     page.entry(&severity, LABELS, &headline)?;
     reasons(page, event)?;
-    for client in event.clients.iter().take(NAMED) {
+    let mut clients: Vec<&Affected> = event.clients.iter().collect();
+    clients.sort_by_key(|client| &client.name);
+    for client in clients.iter().take(NAMED) {
         let name = page.paint(Look::Bold, &client.name);
         for (verb, gains) in [("gained", &client.gained), ("lost", &client.lost)] {
             if !gains.is_empty() {
@@ -42,11 +44,10 @@ pub(super) fn event(
             }
         }
     }
-    if event.clients.len() > NAMED {
-        page.entry("", LABELS, &format!("And {} more.", plural(event.clients.len() - NAMED, "client")))?;
+    if clients.len() > NAMED {
+        page.entry("", LABELS, &format!("And {} more.", plural(clients.len() - NAMED, "client")))?;
     }
-    findings(page, "opened", Look::Bad, opened)?;
-    findings(page, "resolved", Look::Good, resolved)
+    findings(page, opened, resolved)
 }
 
 /// What happened, in one sentence.
@@ -57,7 +58,7 @@ fn headline(event: &Event) -> String {
             let gainers = event.clients.iter().filter(|client| !client.gained.is_empty()).count();
             let added = plural(cause.permissions.added.len(), "permission");
             let clients = plural(gainers, "client");
-            format!("The role {name} gained {added}, and {clients} with it that nobody touched.")
+            format!("The role {name} gained {added}, and with it {clients} that nobody touched.")
         }
         CauseKind::ClientScopesChanged => {
             let changed = |side: &str| cause.details.get("scopes").and_then(|scopes| scopes[side].as_array());
@@ -117,16 +118,18 @@ fn place(gains: &[Gain]) -> String {
     }
 }
 
-fn findings(page: &mut Page, verb: &str, look: Look, findings: &[&Finding]) -> io::Result<()> {
-    let mut sorted = findings.to_vec();
-    sorted.sort_by_key(|finding| (Reverse(finding.severity), &finding.title));
-    for finding in sorted.iter().take(NAMED) {
-        let label = page.paint(look, verb);
-        let Finding { severity, title, check, .. } = finding;
-        page.entry(&label, LABELS, &format!("{title} ({severity}: {check})"))?;
-    }
-    if sorted.len() > NAMED {
-        page.entry("", LABELS, &format!("and {}", plural(sorted.len() - NAMED, "finding")))?;
+/// Findings that opened and resolved, the most severe first.
+pub(super) fn findings(page: &mut Page, opened: &[&Finding], resolved: &[&Finding]) -> io::Result<()> {
+    for (verb, look, findings) in [("opened", Look::Bad, opened), ("resolved", Look::Good, resolved)] {
+        let mut sorted = findings.to_vec();
+        sorted.sort_by_key(|finding| (Reverse(finding.severity), &finding.title));
+        for Finding { severity, title, check, .. } in sorted.iter().take(NAMED) {
+            let label = page.paint(look, verb);
+            page.entry(&label, LABELS, &format!("{title} ({severity}: {check})"))?;
+        }
+        if sorted.len() > NAMED {
+            page.entry("", LABELS, &format!("and {} more", plural(sorted.len() - NAMED, "finding")))?;
+        }
     }
     Ok(())
 }

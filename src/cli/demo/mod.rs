@@ -48,7 +48,7 @@ const EVERY_SCOPE: &str = "Workforce_Dashboard";
 /// The client that appears, with the Admin role.
 const NEW_ADMIN: &str = "Hotfix_Integration_tmp";
 /// The client that goes.
-const DELETED: &str = "Survey_Collector";
+const DELETED: &str = "Test_do_not_use";
 /// The role that a person is invited to widen.
 const INVITED_ROLE: &str = "Bot author";
 

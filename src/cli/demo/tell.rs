@@ -23,11 +23,10 @@ use crate::domain::{checks::CHECKS, event::Event, finding::Finding, privilege};
 const MOST_IMPORTANT: usize = 5;
 
 /// The families of metrics that the story is about.
-const FAMILIES: [&str; 5] = [
+const FAMILIES: [&str; 4] = [
     "scopewarden_drift_events_total",
     "scopewarden_findings_open",
     "scopewarden_oauth_clients",
-    "scopewarden_audit_runs_total",
     "scopewarden_delivery_attempts_total",
 ];
 
@@ -61,7 +60,11 @@ pub(super) fn baseline(page: &mut Page, organisation: &str, act: &Act) -> io::Re
             .filter(|name| *name != first.client.name)
             .collect();
         let others: Vec<&str> = others.into_iter().collect();
-        let also = if others.is_empty() { String::new() } else { format!(" So fails {}.", list(&others)) };
+        let also = if others.is_empty() {
+            String::new()
+        } else {
+            format!(" The same check fails {}.", list(&others))
+        };
         let severity = page.severity(first.severity);
         page.entry(&severity, LABELS, &format!("{}.{also}", first.title))?;
     }
@@ -115,6 +118,11 @@ pub(super) fn drift(page: &mut Page, before: &Act, after: &Act) -> io::Result<()
         page.gap()?;
         explain::event(page, event, &opened, &resolved)?;
     }
+    if !opened.is_empty() || !resolved.is_empty() {
+        page.gap()?;
+        page.paragraph("And of clients that did not change themselves:")?;
+        explain::findings(page, &opened, &resolved)?;
+    }
     page.gap()?;
     let sent = plural(after.alerts.len(), "alert");
     page.paragraph(&format!(
@@ -152,7 +160,10 @@ pub(super) fn farewell(page: &mut Page, program: &str) -> io::Result<()> {
     page.paragraph("The same, staying up: pages, /metrics, an audit every minute, and changes of your own:")?;
     page.verbatim(&format!("{program} demo"))?;
     page.gap()?;
-    page.paragraph("An organisation of your own needs a client that may read, and a file such as this:")?;
+    page.paragraph(
+        "An organisation of your own needs a client with oauth:client:view, authorization:role:view and \
+         authorization:grant:view, and a file such as this:",
+    )?;
     page.verbatim(
         "[[org]]\nname = \"acme\"\nregion = \"mypurecloud.ie\"\nclient_id = \"…\"\nclient_secret_file = \"client.secret\"",
     )?;
