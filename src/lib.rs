@@ -5,6 +5,7 @@
 pub mod domain;
 
 pub mod config;
+pub mod store;
 pub mod telemetry;
 
 pub mod notify;

@@ -160,11 +160,7 @@ impl Snapshot {
 
     /// The digest of the whole configuration.
     pub fn digest(&self) -> Hash {
-        let mut digester = Digester::default();
-        for (key, hash) in &self.hashes {
-            digester.part(key.kind.as_str().as_bytes()).part(key.id.as_bytes()).part(hash.as_bytes());
-        }
-        digester.finish()
+        digest_of(&self.hashes)
     }
 
     /// Every entity that differs between `before` and this snapshot, sorted by key. `None`: everything is new.
@@ -223,6 +219,15 @@ impl Snapshot {
         }
         visit(one(EntityKind::Settings), write(&self.settings));
     }
+}
+
+/// The digest of a configuration, from the hash of each of its entities.
+pub fn digest_of(hashes: &BTreeMap<EntityKey, Hash>) -> Hash {
+    let mut digester = Digester::default();
+    for (key, hash) in hashes {
+        digester.part(key.kind.as_str().as_bytes()).part(key.id.as_bytes()).part(hash.as_bytes());
+    }
+    digester.finish()
 }
 
 fn read<T: DeserializeOwned>(key: &EntityKey, body: &str) -> Result<T, RestoreError> {

@@ -1,0 +1,201 @@
+//! Lists of what was recorded: audits, failures, events, open findings, object counts.
+//!
+//! Enters: an organisation (or all), a span of time, a limit. Leaves: values for people, pages and metrics.
+//! Must never: be unbounded where the record is. Audits and events grow for ever, so their lists take a limit.
+
+use chrono::{DateTime, Utc};
+use sqlx::SqliteConnection;
+
+use super::{
+    Store,
+    error::{Error, Problem},
+    hash, past, time,
+};
+use crate::domain::{Gap, event::Event, evidence::Hash, finding::Finding, inventory::ObjectCounts};
+
+/// One recorded audit, without what it saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditRow {
+    /// The organisation's configured name.
+    pub org: String,
+    /// The audit's id.
+    pub audit: String,
+    /// When it started.
+    pub started: DateTime<Utc>,
+    /// When it was recorded.
+    pub at: DateTime<Utc>,
+    /// Whether it saw every fact.
+    pub complete: bool,
+    /// What it did not see.
+    pub gaps: Vec<Gap>,
+    /// Digest of the whole configuration.
+    pub configuration: Hash,
+    /// Digest of what was recorded with it.
+    pub recorded: Hash,
+    /// The chain hash up to it.
+    pub chain: Hash,
+    /// Calls to the platform.
+    pub api_calls: u32,
+    /// Clients seen.
+    pub clients: u32,
+    /// Roles seen.
+    pub roles: u32,
+}
+
+/// One audit that recorded nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailureRow {
+    /// The organisation's configured name.
+    pub org: String,
+    /// The id that the audit would have had.
+    pub audit: String,
+    /// When it started.
+    pub started: DateTime<Utc>,
+    /// When it gave up.
+    pub at: DateTime<Utc>,
+    /// A bounded word.
+    pub reason: String,
+    /// One sentence for a person.
+    pub detail: String,
+}
+
+impl Store {
+    /// Recorded audits of one organisation or all, newest first.
+    pub async fn audits(&self, org: Option<&str>, limit: u32) -> Result<Vec<AuditRow>, Error> {
+        type Row = (String, String, i64, i64, bool, String, Vec<u8>, Vec<u8>, Vec<u8>, u32, u32, u32);
+        let audits = async {
+            let rows: Vec<Row> = sqlx::query_as(
+                "SELECT o.name, a.id, a.started_ms, a.at_ms, a.complete, a.gaps, a.configuration, a.recorded,
+                        a.chain, a.api_calls, a.clients, a.roles
+                 FROM audit a JOIN org o ON o.id = a.org
+                 WHERE $1 IS NULL OR o.name = $1 ORDER BY a.seq DESC LIMIT $2",
+            )
+            .bind(org)
+            .bind(limit)
+            .fetch_all(&self.readers)
+            .await?;
+            rows.into_iter()
+                .map(|row| {
+                    Ok(AuditRow {
+                        org: row.0,
+                        audit: row.1,
+                        started: time(row.2)?,
+                        at: time(row.3)?,
+                        complete: row.4,
+                        gaps: serde_json::from_str(&row.5)
+                            .map_err(|error| Problem::unreadable("list of gaps", error))?,
+                        configuration: hash(&row.6)?,
+                        recorded: hash(&row.7)?,
+                        chain: hash(&row.8)?,
+                        api_calls: row.9,
+                        clients: row.10,
+                        roles: row.11,
+                    })
+                })
+                .collect()
+        };
+        self.named(audits.await)
+    }
+
+    /// Audits that failed, of one organisation or all, newest first.
+    pub async fn failures(&self, org: Option<&str>, limit: u32) -> Result<Vec<FailureRow>, Error> {
+        let failures = async {
+            let rows: Vec<(String, String, i64, i64, String, String)> = sqlx::query_as(
+                "SELECT o.name, f.id, f.started_ms, f.at_ms, f.reason, f.detail
+                 FROM failure f JOIN org o ON o.id = f.org
+                 WHERE $1 IS NULL OR o.name = $1 ORDER BY f.seq DESC LIMIT $2",
+            )
+            .bind(org)
+            .bind(limit)
+            .fetch_all(&self.readers)
+            .await?;
+            rows.into_iter()
+                .map(|(org, audit, started, at, reason, detail)| {
+                    Ok(FailureRow { org, audit, started: time(started)?, at: time(at)?, reason, detail })
+                })
+                .collect()
+        };
+        self.named(failures.await)
+    }
+
+    /// Events of audits recorded in `from..=to`, each with its audit and that audit's time; the newest audit first,
+    /// within an audit in the order in which they were recorded.
+    pub async fn events(
+        &self,
+        org: Option<&str>,
+        from: Option<DateTime<Utc>>,
+        to: Option<DateTime<Utc>>,
+        limit: u32,
+    ) -> Result<Vec<(String, DateTime<Utc>, Event)>, Error> {
+        let events = async {
+            let rows: Vec<(String, i64, String)> = sqlx::query_as(
+                "SELECT a.id, a.at_ms, e.body
+                 FROM event e JOIN audit a ON a.seq = e.audit JOIN org o ON o.id = a.org
+                 WHERE ($1 IS NULL OR o.name = $1) AND ($2 IS NULL OR a.at_ms >= $2) AND ($3 IS NULL OR a.at_ms <= $3)
+                 ORDER BY e.audit DESC, e.ord LIMIT $4",
+            )
+            .bind(org)
+            .bind(from.map(|from| from.timestamp_millis()))
+            .bind(to.map(|to| to.timestamp_millis()))
+            .bind(limit)
+            .fetch_all(&self.readers)
+            .await?;
+            rows.into_iter()
+                .map(|(audit, at, body)| {
+                    let event = Event::unpack(&body).map_err(|error| Problem::unreadable("event", error))?;
+                    Ok((audit, time(at)?, event))
+                })
+                .collect()
+        };
+        self.named(events.await)
+    }
+
+    /// Open findings of one organisation or all, by organisation and uid; `last_seen` is its last audit's time.
+    pub async fn findings(&self, org: Option<&str>) -> Result<Vec<Finding>, Error> {
+        let findings = async {
+            let mut transaction = self.readers.begin().await?;
+            let orgs: Vec<(i64, i64)> = sqlx::query_as(
+                "SELECT o.id, a.at_ms FROM org o
+                 JOIN audit a ON a.seq = (SELECT MAX(seq) FROM audit WHERE org = o.id)
+                 WHERE $1 IS NULL OR o.name = $1 ORDER BY o.name",
+            )
+            .bind(org)
+            .fetch_all(&mut *transaction)
+            .await?;
+            let mut findings = Vec::new();
+            for (org, at) in orgs {
+                findings.extend(past::open_findings(&mut transaction, org, time(at)?).await?);
+            }
+            Ok(findings)
+        };
+        self.named(findings.await)
+    }
+
+    /// Objects per division as last counted; empty if they never were.
+    pub async fn object_counts(&self, org: &str) -> Result<ObjectCounts, Error> {
+        let counts = async {
+            let mut transaction = self.readers.begin().await?;
+            match past::org_number(&mut transaction, org).await? {
+                Some(org) => object_counts(&mut transaction, org).await,
+                None => Ok(ObjectCounts::new()),
+            }
+        };
+        self.named(counts.await)
+    }
+}
+
+pub(super) async fn object_counts(
+    connection: &mut SqliteConnection,
+    org: i64,
+) -> Result<ObjectCounts, Problem> {
+    let rows: Vec<(String, String, i64)> =
+        sqlx::query_as("SELECT division, kind, count FROM object_count WHERE org = $1")
+            .bind(org)
+            .fetch_all(connection)
+            .await?;
+    let mut counts = ObjectCounts::new();
+    for (division, kind, count) in rows {
+        counts.entry(division.into()).or_default().insert(kind, count);
+    }
+    Ok(counts)
+}

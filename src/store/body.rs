@@ -1,0 +1,95 @@
+//! The exact texts that are stored and that hashes rest on.
+//!
+//! Enters: findings, events, gaps. Leaves: their JSON and the digest over it, the same for `audit`, which makes a
+//! record, and for `verify`, which checks it. Must never: write one value in two ways.
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::error::Problem;
+use crate::domain::{
+    Gap, Severity,
+    event::Event,
+    evidence::{self, Hash},
+    finding::{ClientRef, Finding, Status},
+};
+
+/// A finding without what changes while it stays the same: when it was last seen, and whether it is muted.
+#[derive(Serialize, Deserialize)]
+struct Body<'a> {
+    uid: Cow<'a, str>,
+    org: Cow<'a, str>,
+    check: Cow<'a, str>,
+    status: Status,
+    severity: Severity,
+    client: Cow<'a, ClientRef>,
+    key: Cow<'a, str>,
+    title: Cow<'a, str>,
+    evidence: Cow<'a, str>,
+    remediation: Cow<'a, str>,
+    first_seen: DateTime<Utc>,
+}
+
+/// The stored text of one version of a finding: everything but `last_seen` and `muted`.
+///
+/// # Panics
+/// Never: every part of a finding has a JSON form.
+pub fn finding_body(finding: &Finding) -> String {
+    let body = Body {
+        uid: Cow::Borrowed(&finding.uid),
+        org: Cow::Borrowed(&finding.org),
+        check: Cow::Borrowed(&finding.check),
+        status: finding.status,
+        severity: finding.severity,
+        client: Cow::Borrowed(&finding.client),
+        key: Cow::Borrowed(&finding.key),
+        title: Cow::Borrowed(&finding.title),
+        evidence: Cow::Borrowed(&finding.evidence),
+        remediation: Cow::Borrowed(&finding.remediation),
+        first_seen: finding.first_seen,
+    };
+    serde_json::to_string(&body).expect("a finding has a JSON form")
+}
+
+/// Reads what [`finding_body`] wrote; `last_seen` is when an audit of its organisation last recorded.
+pub(super) fn finding(body: &str, last_seen: DateTime<Utc>) -> Result<Finding, Problem> {
+    let body: Body<'_> = serde_json::from_str(body).map_err(|error| Problem::unreadable("finding", error))?;
+    Ok(Finding {
+        uid: body.uid.into_owned(),
+        org: body.org.into_owned(),
+        check: body.check.into_owned(),
+        status: body.status,
+        severity: body.severity,
+        muted: false,
+        client: body.client.into_owned(),
+        key: body.key.into_owned(),
+        title: body.title.into_owned(),
+        evidence: body.evidence.into_owned(),
+        remediation: body.remediation.into_owned(),
+        first_seen: body.first_seen,
+        last_seen,
+    })
+}
+
+/// The stored text of an audit's gaps, which the chain binds.
+///
+/// # Panics
+/// Never: every gap has a JSON form.
+pub fn gaps_body(gaps: &[Gap]) -> String {
+    serde_json::to_string(gaps).expect("a gap has a JSON form")
+}
+
+/// The digest of what an audit records beside the configuration; `updated` findings begin a new version too.
+pub fn recorded_digest(
+    events: &[Event],
+    opened: &[Finding],
+    updated: &[Finding],
+    closed: &[Finding],
+) -> Hash {
+    let events: Vec<String> = events.iter().map(Event::pack).collect();
+    let begun: Vec<String> = opened.iter().chain(updated).map(finding_body).collect();
+    let ended: Vec<String> = closed.iter().map(|finding| finding.uid.clone()).collect();
+    evidence::recorded(&events, &begun, &ended)
+}
