@@ -9,3 +9,5 @@ pub mod store;
 pub mod telemetry;
 
 pub mod notify;
+
+pub mod web;
