@@ -3,7 +3,7 @@
 //! Enters: what the checks found now, and what was open before. Leaves: what opened, changed and resolved.
 //! Must never: open or resolve anything on a fact that was not seen.
 
-use std::collections::{BTreeMap, HashSet, btree_map::Entry};
+use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -104,69 +104,86 @@ pub fn lifecycle(
     seen: &dyn Fn(&ClientId) -> bool,
     now: DateTime<Utc>,
 ) -> Lifecycle {
-    let mut before = one_each(before);
     let found = one_each(found);
-    let open_questions: HashSet<(String, ClientId)> = (found.values())
+    let open_questions: HashSet<(String, ClientId)> = (found.iter())
         .filter(|finding| finding.status == Status::Unknown)
         .map(|finding| (finding.check.clone(), finding.client.id.clone()))
         .collect();
     let mut life = Lifecycle::default();
-    for (uid, mut finding) in found {
-        (finding.first_seen, finding.last_seen) = (now, now);
-        let begun = match before.remove(&uid) {
-            Some(earlier) if (earlier.status, finding.status) == (Status::Fail, Status::Unknown) => {
-                life.open.push(earlier);
-                continue;
-            }
-            Some(earlier) => {
-                finding.first_seen = earlier.first_seen;
-                finding.muted = earlier.muted;
-                let last_seen = earlier.last_seen;
-                let same = earlier == Finding { last_seen, ..finding.clone() };
-                if earlier.status == Status::Unknown && finding.status == Status::Fail {
-                    Some(&mut life.opened)
-                } else {
-                    (!same).then_some(&mut life.updated)
-                }
-            }
-            None if finding.status == Status::Fail => Some(&mut life.opened),
-            None => Some(&mut life.updated),
-        };
-        if let Some(list) = begun {
-            list.push(finding.clone());
+    // Both are sorted by uid, so they are walked side by side.
+    let mut before = one_each(before).into_iter().peekable();
+    for finding in found {
+        while let Some(earlier) = before.next_if(|earlier| earlier.uid < finding.uid) {
+            life.leave(earlier, seen, &open_questions);
         }
-        life.open.push(finding);
+        let earlier = before.next_if(|earlier| earlier.uid == finding.uid);
+        life.meet(earlier, finding, now);
     }
-    for earlier in before.into_values() {
-        let asked = (earlier.check.clone(), earlier.client.id.clone());
-        let in_doubt = seen(&earlier.client.id) && open_questions.contains(&asked);
-        match earlier.status {
-            Status::Fail if in_doubt => life.open.push(earlier),
-            Status::Fail => life.resolved.push(earlier),
-            Status::Unknown | Status::Pass => life.dropped.push(earlier),
-        }
+    for earlier in before {
+        life.leave(earlier, seen, &open_questions);
     }
-    life.open.sort_unstable_by(|one, other| one.uid.cmp(&other.uid));
     life
 }
 
-/// By uid. Of two with one uid a failure is kept rather than a doubt, and otherwise the first by content, so that
-/// the order in which they come does not matter. A pass is no finding.
-fn one_each(findings: Vec<Finding>) -> BTreeMap<String, Finding> {
-    let rank = |finding: &Finding| (finding.status, finding.evidence.clone(), finding.title.clone());
-    let mut by_uid: BTreeMap<String, Finding> = BTreeMap::new();
-    for finding in findings.into_iter().filter(|finding| finding.status != Status::Pass) {
-        match by_uid.entry(finding.uid.clone()) {
-            Entry::Vacant(place) => {
-                place.insert(finding);
+impl Lifecycle {
+    /// Something found now, with what was open under its uid.
+    fn meet(&mut self, earlier: Option<Finding>, mut finding: Finding, now: DateTime<Utc>) {
+        finding.first_seen = now;
+        let list = match earlier {
+            Some(earlier) if (earlier.status, finding.status) == (Status::Fail, Status::Unknown) => {
+                self.open.push(earlier);
+                return;
             }
-            Entry::Occupied(mut place) if rank(&finding) < rank(place.get()) => {
-                place.insert(finding);
+            Some(earlier) => {
+                finding.first_seen = earlier.first_seen;
+                finding.last_seen = earlier.last_seen;
+                finding.muted = earlier.muted;
+                if earlier.status == Status::Unknown && finding.status == Status::Fail {
+                    Some(&mut self.opened)
+                } else {
+                    (earlier != finding).then_some(&mut self.updated)
+                }
             }
-            Entry::Occupied(_) => {}
+            None if finding.status == Status::Fail => Some(&mut self.opened),
+            None => Some(&mut self.updated),
+        };
+        finding.last_seen = now;
+        if let Some(list) = list {
+            list.push(finding.clone());
+        }
+        self.open.push(finding);
+    }
+
+    /// Something open before of whose uid nothing is found now.
+    fn leave(
+        &mut self,
+        earlier: Finding,
+        seen: &dyn Fn(&ClientId) -> bool,
+        open_questions: &HashSet<(String, ClientId)>,
+    ) {
+        let asked = (earlier.check.clone(), earlier.client.id.clone());
+        let in_doubt = seen(&earlier.client.id) && open_questions.contains(&asked);
+        match earlier.status {
+            Status::Fail if in_doubt => self.open.push(earlier),
+            Status::Fail => self.resolved.push(earlier),
+            Status::Unknown | Status::Pass => self.dropped.push(earlier),
         }
     }
-    by_uid
+}
+
+/// Sorted by uid. Of two with one uid a failure is kept rather than a doubt, and otherwise the first by content, so
+/// that the order in which they come does not matter. A pass is no finding.
+fn one_each(mut findings: Vec<Finding>) -> Vec<Finding> {
+    findings.retain(|finding| finding.status != Status::Pass);
+    findings.sort_unstable_by(|one, other| {
+        let rank = |finding: &'_ Finding| (finding.status, finding.muted);
+        (one.uid.cmp(&other.uid))
+            .then_with(|| rank(one).cmp(&rank(other)))
+            .then_with(|| one.evidence.cmp(&other.evidence))
+            .then_with(|| one.title.cmp(&other.title))
+    });
+    findings.dedup_by(|later, first| later.uid == first.uid);
+    findings
 }
 
 #[cfg(test)]

@@ -2,12 +2,19 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
+
 use super::{
     DivisionRef,
     catalogue::{Catalogue, PermissionFacts},
     inventory::{Client, ClientState, Division, Grant, GrantType, Policy, Role},
     snapshot::Snapshot,
 };
+
+/// The moment of every test that needs one: 2026-09-21 14:13:20 UTC.
+pub(crate) fn when() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_790_000_000, 0).expect("a valid time")
+}
 
 /// An active client-credentials client without grants, called `Client {id}`.
 pub(crate) fn client(id: &str) -> Client {

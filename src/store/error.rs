@@ -1,6 +1,6 @@
 //! What can go wrong with the database, in words that say what to do.
 //!
-//! Enters: errors of SQLite and of sqlx. Leaves: one [`Error`] that names the file.
+//! Enters: errors of `SQLite` and of sqlx. Leaves: one [`Error`] that names the file.
 //! Must never: show stored content, or call a lasting fault retryable.
 
 use std::path::PathBuf;
@@ -41,7 +41,7 @@ pub enum Problem {
     /// The operating system refuses to open or make the file.
     #[error("it cannot be opened ({0}); scopewarden's user needs to read and write the file and its folder")]
     Unopenable(String),
-    /// The SQLite library linked into the program is one that can corrupt a WAL database.
+    /// The `SQLite` library linked into the program is one that can corrupt a WAL database.
     #[error(
         "SQLite {0} is linked in, which can corrupt databases in WAL mode; use a build with 3.51.3 or later"
     )]
@@ -117,6 +117,7 @@ pub enum Problem {
 }
 
 impl Problem {
+    #[expect(clippy::needless_pass_by_value, reason = "callers give away an error that is of no other use")]
     pub(super) fn unreadable(what: impl Into<String>, reason: impl ToString) -> Self {
         Self::Unreadable { what: what.into(), reason: reason.to_string() }
     }

@@ -9,7 +9,7 @@
 //! - `outbox`: messages on their way to receivers.
 //!
 //! One connection writes, always under `BEGIN IMMEDIATE`; four others only read. Statements stay within what
-//! PostgreSQL understands too, except for schema and settings.
+//! `PostgreSQL` understands too, except for schema and settings.
 
 mod audits;
 mod body;

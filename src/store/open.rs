@@ -1,7 +1,7 @@
 //! Opening the database: a private file, safe settings, the schema of this program.
 //!
 //! Enters: a path. Leaves: a [`Store`]. Must never: upgrade a file for a reader, touch one that a later program
-//! wrote, or run on an SQLite that can corrupt it.
+//! wrote, or run on an `SQLite` that can corrupt it.
 
 use std::{io, path::Path, time::Duration};
 
@@ -24,7 +24,7 @@ const STEPS: [(i64, &str, &str); 1] = [(1, "initial", include_str!("../../migrat
 /// The version of the schema that this program reads and writes.
 pub const SCHEMA: i64 = STEPS[STEPS.len() - 1].0;
 
-/// The first SQLite that cannot corrupt a WAL database which two connections use.
+/// The first `SQLite` that cannot corrupt a WAL database which two connections use.
 const SAFE_SQLITE: [u32; 3] = [3, 51, 3];
 
 const READERS: u32 = 4;
@@ -94,7 +94,7 @@ fn pool(connections: u32) -> SqlitePoolOptions {
         .max_lifetime(None)
 }
 
-/// Makes an empty file that only its owner may read; SQLite gives its log files the same mode.
+/// Makes an empty file that only its owner may read; `SQLite` gives its log files the same mode.
 async fn make_private(path: &Path) -> Result<(), Problem> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     if let Some(folder) = folder
@@ -129,7 +129,8 @@ async fn migrate(writer: &SqlitePool) -> Result<(), Problem> {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
     });
     let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
-    Migrator::with_migrations(steps.into()).run(&mut *transaction).await?;
+    // `run` is this call behind a trait whose lifetimes would make the future of `open` not `Send`.
+    Migrator::with_migrations(steps.into()).run_direct(None, &mut *transaction, false).await?;
     transaction.commit().await?;
     Ok(())
 }

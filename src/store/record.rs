@@ -25,7 +25,7 @@ use crate::domain::{
     snapshot::{Change, EntityKind},
 };
 
-/// Rows written by one statement: few round trips, and well below SQLite's 32,766 variables.
+/// Rows written by one statement: few round trips, and well below `SQLite`'s 32,766 variables.
 const BATCH: usize = 500;
 
 /// Failures that are remembered of one organisation.

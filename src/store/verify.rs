@@ -252,7 +252,7 @@ impl Walk {
             }
             match body {
                 None => {
-                    self.found.problem(format!("audit {audit}: the content of {name} ({hash}) is missing"))
+                    self.found.problem(format!("audit {audit}: the content of {name} ({hash}) is missing"));
                 }
                 Some(body) if self.contents.insert(hash) => {
                     self.found.objects += 1;

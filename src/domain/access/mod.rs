@@ -15,7 +15,7 @@ mod scope;
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 pub use power::{Held, Power};
-pub use report::{AccessReport, Authority, OperationAccess, PermissionAccess, UpperBound, Via};
+pub use report::{AccessReport, Authority, Granted, OperationAccess, PermissionAccess, UpperBound, Via};
 pub use role::RolePower;
 pub use scope::{ALL_SCOPES, Scopes};
 

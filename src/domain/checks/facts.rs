@@ -3,7 +3,10 @@
 //! Enters: the context. Leaves: lookups that cost next to nothing for each client.
 //! Must never: decide whether a client passes.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    cell::OnceCell,
+    collections::{HashMap, HashSet},
+};
 
 use chrono::{DateTime, Utc};
 
@@ -59,6 +62,7 @@ pub(super) struct RoleFacts<'a> {
 pub(super) struct Held<'b> {
     pub(super) facts: &'b RoleFacts<'b>,
     pub(super) divisions: Vec<&'b DivisionRef>,
+    sentence: OnceCell<String>,
 }
 
 /// One client with everything that the checks ask of it.
@@ -142,7 +146,11 @@ impl<'a> Facts<'a> {
             let Some(facts) = self.roles.get(&grant.role) else { continue };
             match subject.roles.iter_mut().find(|held| held.facts.role.id == grant.role) {
                 Some(held) => held.divisions.push(&grant.division),
-                None => subject.roles.push(Held { facts, divisions: vec![&grant.division] }),
+                None => subject.roles.push(Held {
+                    facts,
+                    divisions: vec![&grant.division],
+                    sentence: OnceCell::new(),
+                }),
             }
         }
         subject.roles.sort_unstable_by(|one, other| one.facts.role.id.cmp(&other.facts.role.id));
@@ -171,16 +179,15 @@ impl<'a> Facts<'a> {
     }
 
     /// "Client A (id) is granted role B (id) in division C (id)."
-    pub(super) fn grant_sentence(&self, subject: &Subject<'_>, held: &Held<'_>) -> String {
-        let (client, role) = (subject.client, held.facts.role);
-        format!(
-            "Client {} ({}) is granted role {} ({}) {}.",
-            client.name,
-            client.id,
-            role.name,
-            role.id,
-            self.places(&held.divisions)
-        )
+    pub(super) fn grant_sentence<'c>(&self, subject: &Subject<'_>, held: &'c Held<'_>) -> &'c str {
+        held.sentence.get_or_init(|| {
+            let (client, role) = (subject.client, held.facts.role);
+            let places = self.places(&held.divisions);
+            format!(
+                "Client {} ({}) is granted role {} ({}) {places}.",
+                client.name, client.id, role.name, role.id
+            )
+        })
     }
 
     fn places(&self, divisions: &[&DivisionRef]) -> String {

@@ -7,18 +7,14 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::{
     finding::Status,
-    fixtures::{catalogue, client, role, snapshot},
+    fixtures::{catalogue, client, role, snapshot, when},
     privilege,
     snapshot::Snapshot,
 };
 
-pub(super) fn now() -> DateTime<Utc> {
-    DateTime::from_timestamp(1_790_000_000, 0).unwrap()
-}
-
 /// All findings of an organisation called `acme`.
 pub(super) fn audit(snapshot: &Snapshot, gaps: &[Gap]) -> Vec<Finding> {
-    evaluate(&Context { org: "acme", access: &Access::new(snapshot), gaps, now: now() })
+    evaluate(&Context { org: "acme", access: &Access::new(snapshot), gaps, now: when() })
 }
 
 /// The findings of one check.
@@ -41,7 +37,7 @@ pub(super) fn gap(fact: Fact, subject: Option<&str>) -> Gap {
         subject: subject.map(str::to_owned),
         reason: "forbidden".to_owned(),
         detail: "The auditor's role lacks a permission; add it.".to_owned(),
-        stale_since: Some(now()),
+        stale_since: Some(when()),
     }
 }
 

@@ -139,7 +139,7 @@ fn findings() -> impl Strategy<Value = Vec<Finding>> {
 
 /// What a store holds: one finding a uid.
 fn stored() -> impl Strategy<Value = Vec<Finding>> {
-    findings().prop_map(|findings| one_each(findings).into_values().collect())
+    findings().prop_map(one_each)
 }
 
 fn found() -> impl Strategy<Value = Vec<Finding>> {

@@ -1,1 +1,211 @@
+//! Order, leases, and what people may do to the queue.
 
+use super::*;
+use crate::store::{
+    Store,
+    tests::{Audit, at, message, snapshot, store, to},
+};
+
+/// Records one audit with these messages.
+async fn promise(store: &Store, n: i64, messages: &[(&str, &str, &[&str])]) {
+    let messages = messages.iter().map(|(id, key, receivers)| to(message(id, key), receivers)).collect();
+    Audit { messages, ..Audit::new(n, &snapshot(&["c1"])) }.record(store).await.unwrap();
+}
+
+async fn claim(store: &Store, receiver: &str, seconds: i64) -> Vec<String> {
+    let taken = store.claim(receiver, 10, at(seconds)).await.unwrap();
+    taken.into_iter().map(|delivery| delivery.id).collect()
+}
+
+async fn settle(store: &Store, receiver: &str, id: &str, outcome: Outcome, seconds: i64) {
+    let settled = [Settled { id: id.to_owned(), receiver: receiver.to_owned(), outcome }];
+    store.settle(&settled, at(seconds)).await.unwrap();
+}
+
+fn retry(seconds: i64, attempt: u32) -> Outcome {
+    Outcome::Retry { next_at: at(seconds), reason: "http_5xx".to_owned(), detail: "503".to_owned(), attempt }
+}
+
+fn dead() -> Outcome {
+    Outcome::Dead { reason: "http_410".to_owned(), detail: "gone".to_owned() }
+}
+
+#[tokio::test]
+async fn a_message_goes_to_each_of_its_receivers_with_the_same_bytes() {
+    let (_folder, store) = store().await;
+    promise(&store, 0, &[("m1", "a", &["ops", "sec"]), ("m2", "b", &["sec"]), ("m3", "c", &[])]).await;
+    assert_eq!(claim(&store, "ops", 1).await, ["m1"]);
+    let taken = store.claim("sec", 10, at(1)).await.unwrap();
+    assert_eq!(taken.len(), 2);
+    let first = &taken[0];
+    assert_eq!((first.id.as_str(), first.body.as_str()), ("m1", "{\"id\":\"m1\"}"));
+    assert_eq!((first.kind, first.severity), (MessageKind::FindingOpened, Severity::High));
+    assert_eq!((first.created, first.queued, first.attempt), (at(0), at(0), 0));
+    settle(&store, "sec", "m1", Outcome::Delivered, 2).await;
+    // The other receiver's copy is not touched.
+    let rows = store.outbox(Some("ops"), None, 10).await.unwrap();
+    assert_eq!((rows.len(), rows[0].state), (1, OutboxState::Pending));
+    assert!(claim(&store, "nobody", 1).await.is_empty());
+}
+
+#[tokio::test]
+async fn messages_of_one_order_key_wait_for_each_other() {
+    let (_folder, store) = store().await;
+    let ops: &[&str] = &["ops"];
+    promise(&store, 0, &[("a1", "a", ops), ("a2", "a", ops), ("b1", "b", ops), ("a3", "a", ops)]).await;
+    assert_eq!(claim(&store, "ops", 1).await, ["a1", "b1"], "the oldest of each");
+    assert!(claim(&store, "ops", 2).await.is_empty(), "taken ones stand before the others");
+    settle(&store, "ops", "a1", retry(100, 1), 3).await;
+    settle(&store, "ops", "b1", Outcome::Delivered, 3).await;
+    assert!(claim(&store, "ops", 50).await.is_empty(), "a2 waits for a1's retry");
+    assert_eq!(store.next_due("ops").await.unwrap(), Some(at(100)), "and is not what to wake up for");
+    let taken = store.claim("ops", 10, at(100)).await.unwrap();
+    assert_eq!((taken[0].id.as_str(), taken[0].attempt, taken.len()), ("a1", 1, 1));
+    settle(&store, "ops", "a1", dead(), 101).await;
+    assert_eq!(claim(&store, "ops", 102).await, ["a2"], "a dead one stands in nobody's way");
+}
+
+#[tokio::test]
+async fn a_claim_is_bounded_and_oldest_first() {
+    let (_folder, store) = store().await;
+    let ops: &[&str] = &["ops"];
+    promise(&store, 0, &[("m1", "a", ops), ("m2", "b", ops), ("m3", "c", ops)]).await;
+    let taken = store.claim("ops", 2, at(1)).await.unwrap();
+    assert_eq!(taken.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["m1", "m2"]);
+    assert_eq!(claim(&store, "ops", 1).await, ["m3"]);
+}
+
+#[tokio::test]
+async fn what_a_crashed_process_claimed_becomes_due_again() {
+    let (_folder, store) = store().await;
+    promise(&store, 0, &[("m1", "a", &["ops"])]).await;
+    assert_eq!(claim(&store, "ops", 0).await, ["m1"]);
+    assert!(claim(&store, "ops", 59).await.is_empty());
+    assert_eq!(store.next_due("ops").await.unwrap(), Some(at(60)));
+    // Another process, later.
+    let other = Store::open(store.path()).await.unwrap();
+    assert_eq!(claim(&other, "ops", 60).await, ["m1"]);
+    settle(&other, "ops", "m1", Outcome::Delivered, 61).await;
+    // The first one wakes up and does not know.
+    settle(&store, "ops", "m1", retry(99, 1), 62).await;
+    let row = &store.outbox(None, None, 10).await.unwrap()[0];
+    assert_eq!((row.state, row.settled, row.attempt), (OutboxState::Delivered, Some(at(61)), 1));
+    assert_eq!(store.next_due("ops").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn two_processes_never_claim_the_same() {
+    let (_folder, store) = store().await;
+    let ids: Vec<String> = (0..40).map(|n| format!("m{n:02}")).collect();
+    let messages: Vec<(&str, &str, &[&str])> =
+        ids.iter().map(|id| (id.as_str(), id.as_str(), &["ops"][..])).collect();
+    promise(&store, 0, &messages).await;
+    let claiming = (0..4).map(|_| {
+        let path = store.path().to_owned();
+        tokio::spawn(async move {
+            let store = Store::open(&path).await.unwrap();
+            let mut taken = Vec::new();
+            for _ in 0..10 {
+                taken.extend(store.claim("ops", 3, at(1)).await.unwrap().into_iter().map(|one| one.id));
+            }
+            taken
+        })
+    });
+    let mut taken = Vec::new();
+    for claimant in claiming.collect::<Vec<_>>() {
+        taken.extend(claimant.await.unwrap());
+    }
+    taken.sort_unstable();
+    assert_eq!(taken, ids);
+}
+
+#[tokio::test]
+async fn the_outbox_is_listed_and_counted() {
+    let (_folder, store) = store().await;
+    promise(&store, 0, &[("m1", "a", &["ops"]), ("m2", "b", &["ops", "sec"]), ("m3", "c", &["ops"])]).await;
+    settle(&store, "ops", "m1", Outcome::Delivered, 1).await;
+    settle(&store, "ops", "m2", dead(), 2).await;
+    settle(&store, "sec", "m2", Outcome::Delivered, 2).await;
+    promise(&store, 1, &[("m4", "a", &["ops"])]).await;
+
+    let counts = store.outbox_counts().await.unwrap();
+    let ops = OutboxCounts { pending: 2, dead: 1, oldest_pending: Some(at(0)) };
+    assert_eq!(counts.into_iter().collect::<Vec<_>>(), [("ops".to_owned(), ops)]);
+
+    let ids = async |receiver, state, limit| {
+        let rows = store.outbox(receiver, state, limit).await.unwrap();
+        rows.into_iter().map(|row| format!("{}>{}", row.id, row.receiver)).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(None, None, 3).await, ["m4>ops", "m3>ops", "m2>ops"]);
+    assert_eq!(ids(Some("sec"), None, 10).await, ["m2>sec"]);
+    assert_eq!(ids(None, Some(OutboxState::Delivered), 10).await, ["m2>sec", "m1>ops"]);
+    let row = store.outbox(None, Some(OutboxState::Dead), 10).await.unwrap().remove(0);
+    assert_eq!((row.reason.as_deref(), row.detail.as_deref()), (Some("http_410"), Some("gone")));
+    assert_eq!((row.attempt, row.next_at, row.settled), (1, None, Some(at(2))));
+    for state in OutboxState::ALL {
+        assert_eq!(OutboxState::parse(state.as_str()), Some(state));
+    }
+}
+
+#[tokio::test]
+async fn a_person_can_send_dead_messages_again() {
+    let (_folder, store) = store().await;
+    promise(&store, 0, &[("m1", "a", &["ops", "sec"]), ("m2", "b", &["ops"]), ("m3", "c", &["ops"])]).await;
+    for (receiver, id) in [("ops", "m1"), ("sec", "m1"), ("ops", "m2")] {
+        settle(&store, receiver, id, dead(), 1).await;
+    }
+    settle(&store, "ops", "m3", Outcome::Delivered, 1).await;
+    let one = Which::Ids(vec!["m1".to_owned(), "m3".to_owned()]);
+    assert_eq!(
+        store.outbox_retry(&one, Some("ops"), at(500)).await.unwrap(),
+        1,
+        "what was delivered is not sent again"
+    );
+    let taken = store.claim("ops", 10, at(500)).await.unwrap();
+    assert_eq!((taken.len(), taken[0].attempt), (1, 0));
+    assert_eq!((taken[0].created, taken[0].queued), (at(0), at(500)), "its age counts anew");
+    assert_eq!(store.outbox_retry(&Which::Dead, None, at(501)).await.unwrap(), 2);
+    assert_eq!(claim(&store, "sec", 501).await, ["m1"]);
+}
+
+#[tokio::test]
+async fn a_person_can_purge() {
+    let (_folder, store) = store().await;
+    promise(&store, 0, &[("m1", "a", &["ops", "sec"]), ("m2", "b", &["ops"]), ("m3", "c", &["ops"])]).await;
+    settle(&store, "ops", "m2", dead(), 1).await;
+    settle(&store, "ops", "m3", Outcome::Delivered, 1).await;
+    assert_eq!(store.outbox_purge(&Which::Dead, Some("sec")).await.unwrap(), 0);
+    assert_eq!(store.outbox_purge(&Which::Dead, None).await.unwrap(), 1);
+    let ids = Which::Ids(vec!["m1".to_owned(), "m3".to_owned()]);
+    assert_eq!(
+        store.outbox_purge(&ids, Some("ops")).await.unwrap(),
+        1,
+        "a delivered one is history, not queue"
+    );
+    let left = store.outbox(None, None, 10).await.unwrap();
+    let left: Vec<_> = left.iter().map(|row| (row.id.as_str(), row.receiver.as_str())).collect();
+    assert_eq!(left, [("m3", "ops"), ("m1", "sec")]);
+    let none = Which::Ids(Vec::new());
+    assert_eq!(store.outbox_purge(&none, None).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn settled_messages_are_forgotten_after_a_week_and_all_after_a_month() {
+    let (_folder, store) = store().await;
+    let day = 24 * 60;
+    promise(&store, 0, &[("done", "a", &["ops"]), ("dead", "b", &["ops"]), ("left", "c", &["gone"])]).await;
+    settle(&store, "ops", "done", Outcome::Delivered, 1).await;
+    settle(&store, "ops", "dead", dead(), 1).await;
+    let ids = async || -> Vec<String> {
+        store.outbox(None, None, 10).await.unwrap().into_iter().map(|row| row.id).collect()
+    };
+    promise(&store, 7 * day, &[]).await;
+    assert_eq!(ids().await, ["left", "dead", "done"]);
+    promise(&store, 7 * day + 1, &[]).await;
+    assert_eq!(ids().await, ["left", "dead"]);
+    promise(&store, 30 * day + 1, &[]).await;
+    assert!(ids().await.is_empty());
+    let messages: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM message").fetch_one(&store.readers).await.unwrap();
+    assert_eq!(messages, 0);
+}

@@ -6,7 +6,7 @@ use super::admin::Everything;
 use crate::domain::{
     Fact, Severity,
     access::{Access, RolePower},
-    checks::{Check, Facts, Failure, References, Subject, facts::Held},
+    checks::{Check, FINDINGS_LIMIT, Facts, Failure, References, Subject, facts::Held},
     privilege::{self, Privilege},
 };
 
@@ -71,11 +71,14 @@ fn failure(facts: &Facts<'_>, subject: &Subject<'_>, way: &(&Privilege, bool, Ve
     let (privilege, conditional, held) = way;
     let client = &subject.client.name;
     let Privilege { permission, tier, reason, .. } = privilege;
-    let roles: Vec<&str> = held.iter().map(|held| held.facts.role.name.as_str()).collect();
-    let mut evidence: Vec<String> = held.iter().map(|held| facts.grant_sentence(subject, held)).collect();
-    evidence.push(format!("{permission} is of the {tier} tier: a client that holds it {reason}."));
+    let roles: Vec<&str> =
+        held.iter().take(FINDINGS_LIMIT).map(|held| held.facts.role.name.as_str()).collect();
+    let mut evidence: Vec<&str> =
+        held.iter().take(FINDINGS_LIMIT).map(|held| facts.grant_sentence(subject, held)).collect();
+    let danger = format!("{permission} is of the {tier} tier: a client that holds it {reason}.");
+    evidence.push(&danger);
     if *conditional {
-        evidence.push("It is given only under a condition.".to_owned());
+        evidence.push("It is given only under a condition.");
     }
     Failure {
         key: (*permission).to_owned(),

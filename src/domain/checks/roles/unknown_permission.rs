@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::domain::{
     Fact, Severity,
     access::{Access, RolePower},
-    checks::{Check, Facts, Failure, References, Subject, facts::Held},
-    permission::{GENERAL, nearest},
+    checks::{Check, FINDINGS_LIMIT, Facts, Failure, References, Subject, facts::Held},
+    permission::{GENERAL, Pattern, nearest},
 };
 
 pub(in crate::domain::checks) const CHECK: Check = Check {
@@ -48,9 +48,28 @@ pub(in crate::domain::checks) fn suggestions<'a, 'b>(
 ) -> HashMap<usize, Vec<&'a str>> {
     let unknown: BTreeSet<usize> = unknown.copied().collect();
     let known: Vec<&str> = access.known.ones().map(|at| access.universe.name(at)).chain(GENERAL).collect();
-    (unknown.into_iter().take(LOOKED_UP))
-        .map(|at| (at, nearest(access.universe.name(at), known.iter().copied(), SUGGESTIONS)))
-        .collect()
+    let parsed: Vec<Pattern<'_>> = known.iter().map(|name| Pattern::parse(name)).collect();
+    let suggest = |unknown: &str| {
+        let pattern = Pattern::parse(unknown);
+        let related = parsed.iter().zip(&known).filter(|(other, _)| related(&pattern, other));
+        let related: Vec<&str> = related.map(|(_, name)| *name).collect();
+        let candidates = if related.is_empty() { &known } else { &related };
+        nearest(unknown, candidates.iter().copied(), SUGGESTIONS)
+    };
+    unknown.into_iter().take(LOOKED_UP).map(|at| (at, suggest(access.universe.name(at)))).collect()
+}
+
+/// Whether two names agree in the domain or the entity but for case: a slip is mostly in one part, and comparing a
+/// name with the whole catalogue is dear.
+fn related(one: &Pattern<'_>, other: &Pattern<'_>) -> bool {
+    match (one, other) {
+        (
+            Pattern::Parts { domain, entity, .. },
+            Pattern::Parts { domain: other_domain, entity: other_entity, .. },
+        ) => domain.eq_ignore_ascii_case(other_domain) || entity.eq_ignore_ascii_case(other_entity),
+        (Pattern::General(_), Pattern::General(_)) => true,
+        _ => false,
+    }
 }
 
 fn evaluate(facts: &Facts<'_>, subject: &Subject<'_>) -> Vec<Failure> {
@@ -64,7 +83,8 @@ fn evaluate(facts: &Facts<'_>, subject: &Subject<'_>) -> Vec<Failure> {
     (named.into_iter())
         .map(|(at, held)| {
             let permission = facts.access.universe.name(at);
-            let roles: Vec<&str> = held.iter().map(|held| held.facts.role.name.as_str()).collect();
+            let roles: Vec<&str> =
+                held.iter().take(FINDINGS_LIMIT).map(|held| held.facts.role.name.as_str()).collect();
             let roles = roles.join(", ");
             let near = facts.suggestions.get(&at).map_or(&[][..], Vec::as_slice).join(", ");
             let hint = if near.is_empty() {
@@ -72,9 +92,10 @@ fn evaluate(facts: &Facts<'_>, subject: &Subject<'_>) -> Vec<Failure> {
             } else {
                 format!("Known names near to it: {near}.")
             };
-            let mut evidence: Vec<String> =
-                held.iter().map(|held| facts.grant_sentence(subject, held)).collect();
-            evidence.push(format!("{permission} is not in the catalogue. {hint}"));
+            let mut evidence: Vec<&str> =
+                held.iter().take(FINDINGS_LIMIT).map(|held| facts.grant_sentence(subject, held)).collect();
+            let unknown = format!("{permission} is not in the catalogue. {hint}");
+            evidence.push(&unknown);
             Failure {
                 key: permission.to_owned(),
                 title: format!("{client} holds {permission} by {roles}, which the platform does not know"),

@@ -1,7 +1,5 @@
 //! Wildcards short of everything: written as `*`, or in effect because every action is listed.
 
-use std::collections::BTreeMap;
-
 use super::admin::Everything;
 use crate::domain::{
     Fact, Severity,
@@ -57,21 +55,6 @@ struct Entity<'a> {
     actions: usize,
 }
 
-/// What a role holds of a domain.
-#[derive(Default)]
-struct Share {
-    entities: usize,
-    held: usize,
-    all: usize,
-    writes: bool,
-}
-
-impl Share {
-    fn is_whole(&self) -> bool {
-        self.entities > 1 && self.all >= ACTIONS_OF_A_WILDCARD && self.held == self.all && self.writes
-    }
-}
-
 impl<'a> Index<'a> {
     pub(in crate::domain::checks) fn new(access: &'a Access<'_>) -> Self {
         let mut entities: Vec<Entity<'a>> = Vec::new();
@@ -99,28 +82,30 @@ impl<'a> Index<'a> {
             held[entity].0 += 1;
             held[entity].1 |= writes;
         }
-        let mut domains: BTreeMap<&str, Share> = BTreeMap::new();
-        for (entity, &(count, writes)) in self.entities.iter().zip(&held) {
-            let share = domains.entry(entity.domain).or_default();
-            share.entities += 1;
-            share.held += count;
-            share.all += entity.actions;
-            share.writes |= writes;
-        }
-        let mut wide: Vec<Wide> = (domains.iter())
-            .filter(|(_, share)| share.is_whole())
-            .map(|(domain, share)| Wide {
-                pattern: format!("{domain}:*:*"),
-                de_facto: Some((share.held, share.all)),
-            })
-            .collect();
-        for (entity, &(count, writes)) in self.entities.iter().zip(&held) {
-            let enough = count >= ACTIONS_OF_A_WILDCARD && (count == entity.actions || catalogue_gap);
-            if writes && enough && !domains[entity.domain].is_whole() {
+        let mut wide = Vec::new();
+        let mut rest = held.as_slice();
+        // The entities of a domain are neighbours as well.
+        for domain in self.entities.chunk_by(|one, other| one.domain == other.domain) {
+            let (held, others) = rest.split_at(domain.len());
+            rest = others;
+            let count = held.iter().map(|entity| entity.0).sum();
+            let all = domain.iter().map(|entity| entity.actions).sum();
+            let writes = held.iter().any(|entity| entity.1);
+            if domain.len() > 1 && all >= ACTIONS_OF_A_WILDCARD && count == all && writes {
                 wide.push(Wide {
-                    pattern: format!("{}:{}:*", entity.domain, entity.name),
-                    de_facto: Some((count, entity.actions)),
+                    pattern: format!("{}:*:*", domain[0].domain),
+                    de_facto: Some((count, all)),
                 });
+                continue;
+            }
+            for (entity, &(count, writes)) in domain.iter().zip(held) {
+                let enough = count >= ACTIONS_OF_A_WILDCARD && (count == entity.actions || catalogue_gap);
+                if writes && enough {
+                    wide.push(Wide {
+                        pattern: format!("{}:{}:*", entity.domain, entity.name),
+                        de_facto: Some((count, entity.actions)),
+                    });
+                }
             }
         }
         wide

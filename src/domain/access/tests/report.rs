@@ -1,0 +1,123 @@
+//! The JSON that users see: names and values are part of the interface.
+
+use serde_json::{Value, json};
+
+use crate::domain::{
+    ScopeEnforcement,
+    access::Access,
+    fixtures::{catalogue, client, role, snapshot, when},
+    inventory::{Client, Role},
+    snapshot::{Settings, Snapshot},
+};
+
+fn report(
+    holder: Client,
+    roles: impl IntoIterator<Item = Role>,
+    scope_enforcement: ScopeEnforcement,
+) -> Value {
+    let known =
+        catalogue(["routing:queue:view", "routing:queue:edit", "audits:audit:view!", "oauth:client:view"]);
+    let id = holder.id.clone();
+    let org = Snapshot {
+        catalogue: Some(known),
+        settings: Settings { scope_enforcement },
+        ..snapshot([holder], roles)
+    }
+    .seal();
+    let access = Access::new(&org);
+    serde_json::to_value(access.report("acme", &org.clients[&id], true, when())).unwrap()
+}
+
+/// The report without its operations, and some of these.
+fn split(mut report: Value, names: &[&str]) -> (Value, Vec<Value>) {
+    let operations = report.as_object_mut().unwrap().remove("operations").unwrap();
+    let of = |name: &&str| {
+        operations
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|operation| operation["operation"] == **name)
+            .unwrap()
+            .clone()
+    };
+    (report.clone(), names.iter().map(of).collect())
+}
+
+#[test]
+fn a_client_with_roles() {
+    let holder = client("c1").grant("r1", "d1").grant("r2", "*").scope("routing:readonly");
+    let roles = [
+        role("r1").can_if("routing:queue:*", "{}").can("audits:audit:view").can("routing:queues:view"),
+        role("r2").can("routing:queue:view"),
+    ];
+    let via = |role: &str, division: &str, conditional: bool| {
+        json!({
+            "role": role, "role_name": format!("Role {role}"), "division": division,
+            "conditional": conditional, "source": "record", "observed_at": "2026-09-21T14:13:20Z",
+        })
+    };
+    let operations = [
+        "GET /api/v2/routing/queues/{queueId}",
+        "DELETE /api/v2/routing/queues/{queueId}",
+        "POST /api/v2/authorization/divisions/{divisionId}/objects/{objectType}",
+    ];
+    let (shown, operations) = split(report(holder, roles, ScopeEnforcement::Unknown), &operations);
+    assert_eq!(
+        shown,
+        json!({
+            "org": "acme",
+            "client": {"id": "c1", "name": "Client c1"},
+            "authority": "roles",
+            "upper_bound": null,
+            "permissions": [
+                {"permission": "audits:audit:view", "known": true, "divisions": ["*"], "conditional": false,
+                 "in_scope": false, "via": [via("r1", "d1", false)]},
+                {"permission": "routing:queue:edit", "known": true, "divisions": ["d1"], "conditional": true,
+                 "in_scope": true, "via": [via("r1", "d1", true)]},
+                {"permission": "routing:queue:view", "known": true, "divisions": ["*"], "conditional": false,
+                 "in_scope": true, "via": [via("r2", "*", false), via("r1", "d1", true)]},
+                {"permission": "routing:queues:view", "known": false, "divisions": ["d1"], "conditional": false,
+                 "in_scope": true, "via": [via("r1", "d1", false)]},
+            ],
+            "wildcards": ["routing:queue:*"],
+        })
+    );
+    assert_eq!(
+        operations,
+        [
+            json!({"operation": "GET /api/v2/routing/queues/{queueId}", "granted": true, "in_scope": true}),
+            json!({"operation": "DELETE /api/v2/routing/queues/{queueId}", "granted": true, "in_scope": false}),
+            json!({"operation": "POST /api/v2/authorization/divisions/{divisionId}/objects/{objectType}",
+                   "granted": "undeclared", "in_scope": false}),
+        ]
+    );
+}
+
+#[test]
+fn a_client_that_acts_as_a_user_is_bounded_by_its_scopes_or_by_nothing() {
+    let user = || client("u").of_type("CODE").grant("r", "*").scope("routing:readonly");
+    let names = ["GET /api/v2/routing/queues/{queueId}", "DELETE /api/v2/routing/queues/{queueId}"];
+    for setting in ScopeEnforcement::ALL {
+        let bound = matches!(setting, ScopeEnforcement::UserGrants | ScopeEnforcement::AllGrants);
+        let (shown, operations) = split(report(user(), [role("r").general("admin")], setting), &names);
+        assert_eq!(
+            shown,
+            json!({
+                "org": "acme", "client": {"id": "u", "name": "Client u"}, "authority": "user",
+                "upper_bound": if bound { "scopes" } else { "unbounded" }, "permissions": [], "wildcards": [],
+            })
+        );
+        let granted: Vec<&Value> = operations.iter().map(|operation| &operation["granted"]).collect();
+        assert_eq!(granted, [&json!(true), &json!(!bound)], "{setting:?}");
+    }
+}
+
+#[test]
+fn what_is_not_known_is_said() {
+    let unread = Client { grants: None, ..client("c") };
+    let shown = report(unread, [], ScopeEnforcement::Unknown);
+    assert_eq!(shown["grants_unknown"], json!(true));
+    assert_eq!(shown["permissions"], json!([]));
+    let shown = report(client("c").grant("gone", "*"), [], ScopeEnforcement::Unknown);
+    assert_eq!(shown["unseen_roles"], json!(["gone"]));
+}

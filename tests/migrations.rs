@@ -1,0 +1,122 @@
+//! The schema that a fresh database gets, and the databases that are refused.
+
+#![expect(clippy::unwrap_used, reason = "a helper that fails should fail its test")]
+
+use std::path::Path;
+
+use scopewarden::store::{Problem, SCHEMA, Store};
+use sqlx::{SqlitePool, sqlite::SqliteConnectOptions};
+
+async fn raw(path: &Path) -> SqlitePool {
+    SqlitePool::connect_with(SqliteConnectOptions::new().filename(path)).await.unwrap()
+}
+
+async fn number(pool: &SqlitePool, query: &'static str) -> i64 {
+    sqlx::query_scalar(query).fetch_one(pool).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_fresh_database_is_as_it_should_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fresh.db");
+    Store::open(&path).await.unwrap().close().await;
+    let pool = raw(&path).await;
+    assert_eq!(number(&pool, "SELECT MAX(version) FROM _sqlx_migrations").await, SCHEMA);
+    assert_eq!(number(&pool, "PRAGMA auto_vacuum").await, 2, "incremental");
+    let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&pool).await.unwrap();
+    assert_eq!(mode, "wal");
+    let lax: Vec<String> = sqlx::query_scalar(
+        "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND NOT strict
+         AND name NOT LIKE 'sqlite_%'",
+    )
+    .fetch_all(&pool)
+    .await
+    .unwrap();
+    assert_eq!(lax, ["_sqlx_migrations"], "only the migrator's own table may be");
+}
+
+#[tokio::test]
+async fn opening_again_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("again.db");
+    Store::open(&path).await.unwrap().close().await;
+    let before = schema(&path).await;
+    assert!(before.len() > 10);
+    Store::open(&path).await.unwrap().close().await;
+    assert_eq!(schema(&path).await, before);
+    Store::open_read_only(&path).await.unwrap().close().await;
+}
+
+/// Everything in the schema, and every step that was applied, with its time.
+async fn schema(path: &Path) -> Vec<String> {
+    sqlx::query_scalar(
+        "SELECT name || ' ' || COALESCE(sql, '') FROM sqlite_schema
+         UNION ALL SELECT version || ' ' || installed_on || ' ' || hex(checksum) FROM _sqlx_migrations",
+    )
+    .fetch_all(&raw(path).await)
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn processes_that_start_together_migrate_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("together.db");
+    // An empty database in WAL mode: only the migrations are left to race for.
+    let pool = raw_wal(&path).await;
+    pool.close().await;
+    let starts: Vec<_> = (0..6)
+        .map(|_| {
+            let path = path.clone();
+            tokio::spawn(async move { Store::open(&path).await.map(|_| ()) })
+        })
+        .collect();
+    for start in starts {
+        start.await.unwrap().unwrap();
+    }
+    assert_eq!(number(&raw(&path).await, "SELECT COUNT(*) FROM _sqlx_migrations").await, SCHEMA);
+}
+
+async fn raw_wal(path: &Path) -> SqlitePool {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(sqlx::sqlite::SqliteJournalMode::Wal);
+    SqlitePool::connect_with(options).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_database_of_a_later_program_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("later.db");
+    Store::open(&path).await.unwrap().close().await;
+    let pool = raw(&path).await;
+    sqlx::query(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES (999, 'of the future', TRUE, x'00', 0)",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    pool.close().await;
+    for error in [Store::open(&path).await.unwrap_err(), Store::open_read_only(&path).await.unwrap_err()] {
+        assert!(matches!(error.problem, Problem::NewerSchema { found: 999, known: SCHEMA }), "{error}");
+        assert_eq!(error.reason(), "schema");
+        assert!(error.to_string().contains("later.db: its schema is version 999"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_step_that_was_edited_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("edited.db");
+    Store::open(&path).await.unwrap().close().await;
+    let pool = raw(&path).await;
+    sqlx::query("UPDATE _sqlx_migrations SET checksum = x'00' WHERE version = 1")
+        .execute(&pool)
+        .await
+        .unwrap();
+    pool.close().await;
+    let error = Store::open(&path).await.unwrap_err();
+    assert!(matches!(error.problem, Problem::ForeignSchema(1)), "{error}");
+}
