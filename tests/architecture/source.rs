@@ -76,8 +76,9 @@ pub(crate) fn words(text: &str, module: Vec<String>) -> Vec<Word> {
     let mut module = module;
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
-        let length = blank(rest).unwrap_or_else(|| identifier(rest));
-        if blank(rest).is_none() {
+        let blank = blank(rest);
+        let length = blank.unwrap_or_else(|| identifier(rest));
+        if blank.is_none() {
             match first {
                 '{' => {
                     depth += 1;
@@ -106,17 +107,19 @@ pub(crate) fn words(text: &str, module: Vec<String>) -> Vec<Word> {
 
 /// The length of the comment, string, character or white space at the start of `text`.
 fn blank(text: &str) -> Option<usize> {
-    let end_of = |start: usize, end: &str| text[start..].find(end).map_or(text.len(), |at| start + at + end.len());
+    let end_of =
+        |start: usize, end: &str| text[start..].find(end).map_or(text.len(), |at| start + at + end.len());
     if text.starts_with("//") {
         return Some(end_of(2, "\n"));
     }
     if text.starts_with("/*") {
         return Some(end_of(2, "*/"));
     }
-    for (prefix, hashes) in [("r", ""), ("r", "#"), ("r", "##"), ("br", ""), ("br", "#")] {
-        let opening = format!("{prefix}{hashes}\"");
-        if text.starts_with(&opening) {
-            return Some(end_of(opening.len(), &format!("\"{hashes}")));
+    for (opening, end) in
+        [("r\"", "\""), ("r#\"", "\"#"), ("r##\"", "\"##"), ("br\"", "\""), ("br#\"", "\"#")]
+    {
+        if text.starts_with(opening) {
+            return Some(end_of(opening.len(), end));
         }
     }
     if text.starts_with('"') {

@@ -178,7 +178,7 @@ secret_file = "signing_secret"
             raise RuntimeError(f"run ended with {process.returncode} after SIGTERM")
     except BaseException:
         log.flush()
-        print((folder / "log").read_text()[-5000:])
+        print((folder / "log").read_text()[-8000:])
         raise
     finally:
         process.kill()
