@@ -215,7 +215,7 @@ fn violations_are_noticed() {
         (&["domain", "drift"], "use crate::{domain::Gap, store::{Store, Error}, web};", 2),
         (&["domain", "drift"], "fn f() { super::super::collect::gather() }", 1),
         (&["domain", "drift"], "mod tests { use super::super::super::collect; use super::*; }", 1),
-        (&["collect", "api"], "pub(crate) fn f(store: &crate::store::Store) {}", 1),
+        (&["collect", "api"], "pub(crate) fn f(a: &crate::store::Store, b: crate::web::State) {}", 2),
         (&["simulator"], "use super::domain::Gap;", 1),
         (&["web"], "use crate::*;", 1),
         (&["web"], "// use crate::notify;\nconst A: &str = \"crate::notify\"; use crate::store::Store;", 0),

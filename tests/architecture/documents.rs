@@ -1,6 +1,6 @@
 //! Documents against code: each list that users rely on is complete, and names nothing that does not exist.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fmt::Debug, fs, path::Path};
 
 use scopewarden::{
     domain::{event::CauseKind, message::MessageKind},
@@ -31,6 +31,13 @@ fn first_cells(page: &str, heading: &str) -> BTreeSet<String> {
     rows(page, heading).into_iter().map(|row| row[0].trim_matches('`').to_owned()).collect()
 }
 
+/// Fails with what only one of two lists has.
+fn agree<T: Ord + Debug>(documented: &BTreeSet<T>, real: &BTreeSet<T>, page: &str) {
+    let extra = documented.difference(real).map(|name| format!("{name:?} does not exist"));
+    let missing = real.difference(documented).map(|name| format!("{name:?} is not documented"));
+    all_hold(&format!("{page} and the code differ"), &extra.chain(missing).collect::<Vec<_>>());
+}
+
 fn set(names: impl IntoIterator<Item = &'static str>) -> BTreeSet<String> {
     names.into_iter().map(str::to_owned).collect()
 }
@@ -53,14 +60,16 @@ fn every_series_is_documented() {
             vec![format!("`{}`", series.name), kind.to_owned(), labels.join(", ")]
         })
         .collect();
-    assert_eq!(documented, real, "docs/metrics.md and telemetry::SERIES differ");
+    agree(&documented, &real, "docs/metrics.md");
 }
 
 #[test]
 fn every_message_and_cause_is_documented() {
     let page = document("docs/events.md");
-    assert_eq!(first_cells(&page, "## Types"), set(MessageKind::ALL.map(MessageKind::as_str)));
-    assert_eq!(first_cells(&page, "## Causes"), set(CauseKind::ALL.map(CauseKind::as_str)));
+    let types = set(MessageKind::ALL.map(MessageKind::as_str));
+    agree(&first_cells(&page, "## Types"), &types, "docs/events.md, Types");
+    let causes = set(CauseKind::ALL.map(CauseKind::as_str));
+    agree(&first_cells(&page, "## Causes"), &causes, "docs/events.md, Causes");
 }
 
 #[test]

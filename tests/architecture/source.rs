@@ -122,9 +122,9 @@ fn blank(text: &str) -> Option<usize> {
             return Some(end_of(opening.len(), end));
         }
     }
-    if text.starts_with('"') {
+    if let Some(string) = text.strip_prefix('"') {
         let mut escaped = false;
-        let end = text[1..].find(|letter| {
+        let end = string.find(|letter| {
             let ends = letter == '"' && !escaped;
             escaped = letter == '\\' && !escaped;
             ends
@@ -158,7 +158,8 @@ pub(crate) fn paths(source: &Source) -> Vec<(Vec<String>, &Word)> {
     let mut found = Vec::new();
     let words = &source.words;
     for (at, word) in words.iter().enumerate() {
-        let continues = at > 0 && words[at - 1].text == ":";
+        // `a::self` goes on, `a: crate::B` begins.
+        let continues = at > 1 && follows(words, at - 2);
         if continues || !follows(words, at + 1) {
             continue;
         }
@@ -194,7 +195,7 @@ fn names(words: &[Word], at: usize) -> Vec<String> {
     let mut names = Vec::new();
     let mut depth = 1;
     let mut starts = true;
-    for word in words[at + 1..].iter() {
+    for word in &words[at + 1..] {
         match word.text.as_str() {
             "{" => depth += 1,
             "}" if depth == 1 => break,
