@@ -6,6 +6,8 @@
 //! - `equivalence`: the simulator refuses exactly what `access` says is not granted.
 //! - `secrets`: no secret leaves the request that needs it.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
 mod equivalence;
 mod faults;
 mod harness;
