@@ -101,20 +101,14 @@ impl Loop {
     /// that is settled by it.
     async fn catch_up(&mut self) -> DateTime<Utc> {
         let now = clock::now();
-        match self.last_audit {
-            Some(last) => match self.schedule.due_between(last, now) {
-                Some((_, count)) => {
-                    info!(org = %self.org.name, missed = count, "audits were due while no daemon ran; one now");
-                    self.missed(count, MissedRun::Downtime);
-                    self.audit().await;
-                }
-                None => return now.max(last),
-            },
-            None => {
-                info!(org = %self.org.name, "no audit is recorded yet; the first one now");
-                self.audit().await;
-            }
+        if let Some(last) = self.last_audit {
+            let Some((_, count)) = self.schedule.due_between(last, now) else { return now.max(last) };
+            info!(org = %self.org.name, missed = count, "audits were due while no daemon ran; one now");
+            self.missed(count, MissedRun::Downtime);
+        } else {
+            info!(org = %self.org.name, "no audit is recorded yet; the first one now");
         }
+        self.audit().await;
         let mut claimed = now;
         self.skip_overlapped(&mut claimed);
         claimed

@@ -125,6 +125,5 @@ pub(super) async fn readyz(From(state): From<State>) -> Response {
     if reasons.is_empty() {
         return "ready\n".into_response();
     }
-    let lines: String = reasons.iter().map(|reason| format!("- {reason}\n")).collect();
-    (StatusCode::SERVICE_UNAVAILABLE, format!("not ready\n{lines}")).into_response()
+    (StatusCode::SERVICE_UNAVAILABLE, format!("not ready\n- {}\n", reasons.join("\n- "))).into_response()
 }

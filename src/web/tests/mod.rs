@@ -4,7 +4,6 @@ mod api;
 mod health;
 mod limits;
 mod page;
-mod preview;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
