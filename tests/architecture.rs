@@ -12,6 +12,7 @@ mod source;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
+    sync::LazyLock,
 };
 
 use source::{Source, Word};
@@ -60,10 +61,10 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn sources() -> Vec<Source> {
-    let sources = source::all(&root().join("src"));
-    assert!(sources.len() > 20, "the sources are not where they were");
-    sources
+fn sources() -> &'static [Source] {
+    static SOURCES: LazyLock<Vec<Source>> = LazyLock::new(|| source::all(&root().join("src")));
+    assert!(SOURCES.len() > 20, "the sources are not where they were");
+    &SOURCES
 }
 
 fn all_hold(rule: &str, broken: &[String]) {
