@@ -12,7 +12,9 @@ use crate::{daemon::Daemon, telemetry::logging::LogFormat};
 
 /// Audits on schedule, delivers alerts and serves metrics and pages, until a signal
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  scopewarden run --config /etc/scopewarden/scopewarden.toml --log-format json")]
+#[command(
+    after_help = "Example:\n  scopewarden run --config /etc/scopewarden/scopewarden.toml --log-format json"
+)]
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigArgs,
