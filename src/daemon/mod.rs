@@ -161,6 +161,8 @@ impl Daemon {
                 self.metrics.db_size(DbFile::Wal, sizes.wal);
             }
             tokio::select! {
+                // First: what ends because it was told to stop did not end by itself.
+                biased;
                 () = stop.cancelled() => break None,
                 ended = tasks.join_next(), if !tasks.is_empty() => break Some(describe(ended)),
                 ended = &mut server => break Some(format!("the server ended: {ended:?}")),

@@ -4,7 +4,7 @@
 //! Must never: run an audit, or decide about overlap. The library only ticks: a tick is a message, and the loop of
 //! each organisation owns what follows (one audit at a time, catch-up once, no due time twice).
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use croner::{Cron, parser::CronParser, parser::Seconds, parser::Year};
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
@@ -38,7 +38,8 @@ impl Schedule {
 
     /// The first due time after `now`; `None` if there is none any more.
     pub fn next_after(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.cron.find_next_occurrence(&now, false).ok()
+        // croner carries fractions of a second over, and the tick would come before its due time.
+        self.cron.find_next_occurrence(&now.trunc_subsecs(0), false).ok()
     }
 
     /// The last due time in (`since`, `now`], and how many there were (at most 10,080 are counted).
@@ -101,6 +102,17 @@ mod tests {
         // Including the end.
         let due = schedule.due_between(at("2026-11-24T10:00:00Z"), at("2026-11-24T10:15:00Z"));
         assert_eq!(due, Some((at("2026-11-24T10:15:00Z"), 1)));
+    }
+
+    #[test]
+    fn due_times_are_whole_seconds() {
+        let schedule = Schedule::parse("0 * * * * *").unwrap();
+        let next = Some(at("2026-11-24T10:01:00Z"));
+        for now in ["2026-11-24T10:00:00Z", "2026-11-24T10:00:00.97Z", "2026-11-24T10:00:59.999999999Z"] {
+            assert_eq!(schedule.next_after(at(now)), next, "{now}");
+        }
+        let due = schedule.due_between(at("2026-11-24T10:00:03.97Z"), at("2026-11-24T10:01:00.2Z"));
+        assert_eq!(due, Some((at("2026-11-24T10:01:00Z"), 1)));
     }
 
     #[test]
