@@ -48,8 +48,8 @@ impl Stage {
         let who = simulator.announcement();
         folder.write("client.secret", &who.client_secret)?;
         folder.write("webhook.secret", &secret)?;
-        let file =
-            folder.write("scopewarden.toml", &configuration(who, &receiver.url, web_address().await?))?;
+        let web = web_address().await?;
+        let file = folder.write("scopewarden.toml", &configuration(who, &receiver.url, web.local_addr()?))?;
         // Variables of the user's shell are about the user's own configuration, not about this one.
         let config = Config::load_in(Some(&file), &Environment::from_iter::<[(&str, &str); 0]>([]))?;
         Ok(Self { config, simulator, receiver, web: Some(web), _folder: folder })
