@@ -13,7 +13,6 @@ use super::{
 };
 use crate::{
     audit::{Auditor, Report},
-    collect::Organisation,
     config::Config,
     daemon::{clock, delivery, lock},
     domain::checks::CHECKS,
@@ -27,8 +26,8 @@ const DELIVERY_LIMIT: Duration = Duration::from_secs(5);
 
 /// What audits one organisation, without a schedule.
 pub(super) struct Audits {
-    /// What the platform says the organisation is.
-    pub(super) organisation: Organisation,
+    /// What the platform calls the organisation.
+    pub(super) organisation: String,
     auditor: Auditor,
     limit: Duration,
     store: Store,
@@ -66,6 +65,7 @@ impl Audits {
         let organisation = auditor.organisation(clock::now()).await?;
         metrics.org_info(&org.name, &organisation.id, &org.region);
         let limit = config.audit.timeout;
+        let organisation = organisation.name;
         Ok(Self { organisation, auditor, limit, store, receivers, metrics, _lock: lock })
     }
 

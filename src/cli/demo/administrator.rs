@@ -59,11 +59,11 @@ impl Administrator {
     }
 
     async fn role(&self, name: &str) -> anyhow::Result<Value> {
-        named(self.call(Method::GET, "/api/v2/authorization/roles?pageSize=100", None).await?, name)
+        named(&self.call(Method::GET, "/api/v2/authorization/roles?pageSize=100", None).await?, name)
     }
 
     async fn client(&self, name: &str) -> anyhow::Result<Value> {
-        named(self.call(Method::GET, "/api/v2/oauth/clients", None).await?, name)
+        named(&self.call(Method::GET, "/api/v2/oauth/clients", None).await?, name)
     }
 
     /// The ids of the clients that hold a role, by the organisation's own records.
@@ -161,10 +161,10 @@ impl Administrator {
     }
 }
 
-fn named(listing: Value, name: &str) -> anyhow::Result<Value> {
-    let Value::Array(entities) = listing["entities"].clone() else { bail!("no listing with {name}") };
-    let found = entities.into_iter().find(|entity| entity["name"] == name);
-    found.with_context(|| format!("the organisation has no {name}"))
+/// The entity of this name in a listing.
+fn named(listing: &Value, name: &str) -> anyhow::Result<Value> {
+    let found = listing["entities"].as_array().into_iter().flatten().find(|entity| entity["name"] == name);
+    found.cloned().with_context(|| format!("the organisation has no {name}"))
 }
 
 fn id_of(entity: &Value) -> anyhow::Result<&str> {

@@ -18,7 +18,7 @@ mod stage;
 mod tell;
 mod words;
 
-use std::io::{self, Write as _};
+use std::io;
 
 use clap::Args;
 use serde::Serialize;
@@ -33,7 +33,7 @@ use self::{
     stage::{ORG, Stage},
     tell::Offer,
 };
-use super::{Exit, run::stop_on_signals};
+use super::{Exit, output::Output, run::stop_on_signals};
 use crate::{
     audit::Report,
     daemon::{Daemon, clock},
@@ -52,16 +52,22 @@ const DELETED: &str = "Test_do_not_use";
 /// The role that a person is invited to widen.
 const INVITED_ROLE: &str = "Bot author";
 
-/// Arguments of `demo`.
-#[derive(Args, Debug)]
-pub struct Arguments {
-    /// End once the story is told, instead of staying up and auditing every minute.
+/// Shows what it does: a simulated organisation, two audits, and what changed between them
+///
+/// Nothing else is needed, and nothing leaves this machine. Without --once it stays up after the story, audits every
+/// minute, and shows alerts as they arrive.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: scopewarden demo --once\n         scopewarden demo --json | jq '.events[].cause.kind'\n\nExit codes: 1 if anything of the story did not come true, else 0."
+)]
+pub(super) struct Arguments {
+    /// End once the story is told
     #[arg(long)]
     once: bool,
-    /// Print the story as one JSON document, and end.
+    /// Print the story as one JSON document, and end
     #[arg(long)]
     json: bool,
-    /// Decides ids and secrets of the simulated organisation; names and faults stay the same.
+    /// Decides ids and secrets of the simulated organisation; names and faults stay the same
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
 }
@@ -79,7 +85,7 @@ struct Document<'a> {
 
 /// Tells the story; then, unless it was to be told once, stays up until a signal. Fails if a part of it could not be
 /// played at all; what was played and did not come true is told, and is exit code 1.
-pub async fn run(arguments: Arguments) -> anyhow::Result<Exit> {
+pub(super) async fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
     let mut page = if arguments.json { Page::silent() } else { Page::standard_output() };
@@ -106,7 +112,7 @@ async fn play(stage: &mut Stage, admin: &Administrator, page: &mut Page, json: b
     let mut audits = Audits::prepare(&stage.config).await?;
     tell::prologue(page)?;
     let before = audits.act(&mut stage.receiver).await?;
-    tell::baseline(page, &audits.organisation.name, &before)?;
+    tell::baseline(page, &audits.organisation, &before)?;
     let changes = [
         admin.widen_role(WIDENED_ROLE, &NEW_PERMISSIONS).await?,
         admin.give_every_scope(EVERY_SCOPE).await?,
@@ -129,20 +135,18 @@ async fn play(stage: &mut Stage, admin: &Administrator, page: &mut Page, json: b
     Ok(broken.is_empty())
 }
 
-fn print(before: &Act, after: &Act) -> anyhow::Result<()> {
+fn print(before: &Act, after: &Act) -> io::Result<()> {
     let acts = [before, after];
-    let document = Document {
+    let mut out = Output::new();
+    out.json(&Document {
         org: ORG,
         audits: acts.map(|act| &act.report),
         events: acts.iter().flat_map(|act| &act.report.events).collect(),
         findings: &after.report.findings,
         alerts: acts.iter().flat_map(|act| &act.alerts).collect(),
         metrics: &after.metrics,
-    };
-    let mut out = io::stdout().lock();
-    serde_json::to_writer(&mut out, &document)?;
-    writeln!(out)?;
-    Ok(())
+    })?;
+    out.flush()
 }
 
 /// Runs the daemon on the stage that was set, and tells of alerts as they arrive, until a signal.
@@ -152,6 +156,7 @@ async fn stay(
     page: &mut Page,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
+    stage.free_web_address();
     let daemon = Daemon::build(stage.config.clone()).await?;
     let role = admin.role_id(INVITED_ROLE).await?;
     tell::stay(

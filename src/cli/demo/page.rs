@@ -3,7 +3,7 @@
 //! Enters: words. Leaves: lines no longer than the terminal is wide, coloured only where a person looks. Must never:
 //! write an escape code into a pipe, or break a word that somebody may want to copy.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, ErrorKind, IsTerminal as _, Write};
 
 use comfy_table::Table;
 
@@ -36,13 +36,12 @@ impl Look {
     fn code(self) -> &'static str {
         match self {
             Self::Bold => "1",
-            Self::Dim => "2",
+            Self::Dim | Self::Severity(Severity::Info) => "2",
             Self::Good => "32",
             Self::Bad | Self::Severity(Severity::High) => "31",
             Self::Severity(Severity::Critical) => "1;31",
             Self::Severity(Severity::Medium) => "33",
             Self::Severity(Severity::Low) => "36",
-            Self::Severity(Severity::Info) => "2",
         }
     }
 }
@@ -82,12 +81,12 @@ impl Page {
     pub(super) fn heading(&mut self, title: &str) -> io::Result<()> {
         let rule = "─".repeat(self.width.saturating_sub(title.chars().count() + 1));
         let (title, rule) = (self.paint(Look::Bold, title), self.paint(Look::Dim, &rule));
-        writeln!(self.out, "\n{title} {rule}\n")
+        self.line(&format!("\n{title} {rule}\n"))
     }
 
     /// An empty line.
     pub(super) fn gap(&mut self) -> io::Result<()> {
-        writeln!(self.out)
+        self.line("")
     }
 
     /// Wrapped text.
@@ -105,21 +104,49 @@ impl Page {
     /// Text that is meant to be copied: never wrapped.
     pub(super) fn verbatim(&mut self, text: &str) -> io::Result<()> {
         for line in text.lines() {
-            writeln!(self.out, "{}{line}", " ".repeat(INDENT + 2))?;
+            self.line(&format!("{}{line}", " ".repeat(INDENT + 2)))?;
         }
         Ok(())
     }
 
     fn wrapped(&mut self, first: &str, hanging: usize, text: &str) -> io::Result<()> {
-        for (number, line) in wrap(text, self.width.saturating_sub(hanging).max(20)).iter().enumerate() {
+        let text = without_controls(text, self.coloured);
+        let lines = wrap(&text, self.width.saturating_sub(hanging).max(20));
+        for (number, line) in lines.iter().enumerate() {
             if number == 0 {
-                writeln!(self.out, "{first}{line}")?;
+                self.line(&format!("{first}{line}"))?;
             } else {
-                writeln!(self.out, "{}{line}", " ".repeat(hanging))?;
+                self.line(&format!("{}{line}", " ".repeat(hanging)))?;
             }
         }
         Ok(())
     }
+
+    fn line(&mut self, text: &str) -> io::Result<()> {
+        match writeln!(self.out, "{text}") {
+            // `scopewarden demo | head`: the reader has what it wanted.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                self.out = Box::new(io::sink());
+                Ok(())
+            }
+            result => result,
+        }
+    }
+}
+
+/// Text without what steers a terminal (but for colours, where they are wanted): people choose names on the platform.
+fn without_controls(text: &str, coloured: bool) -> String {
+    let mut pieces = text.split('\x1b');
+    let mut clean = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let code = piece.strip_prefix('[').and_then(|piece| piece.split_once('m'));
+        let is_colour =
+            coloured && code.is_some_and(|(code, _)| code.chars().all(|c| c.is_ascii_digit() || c == ';'));
+        clean.push_str(if is_colour { "\x1b" } else { "\\e" });
+        clean.push_str(piece);
+    }
+    clean.retain(|c| c == '\x1b' || c.is_whitespace() || !c.is_control());
+    clean
 }
 
 /// Whether `NO_COLOR` is set: a convention of terminals (no-color.org), no setting of ours.
@@ -178,6 +205,14 @@ mod tests {
         assert_eq!(page.severity(Severity::Critical), "critical");
         let page = Page::new(Box::new(io::sink()), 80, true);
         assert_eq!(page.severity(Severity::Critical), "\x1b[1;31mcritical\x1b[0m");
+    }
+
+    #[test]
+    fn names_cannot_steer_the_terminal() {
+        assert_eq!(without_controls("a\x1b[2Jb\u{9b}c", true), "a\\e[2Jbc");
+        let red = "\x1b[1;31mred\x1b[0m";
+        assert_eq!(without_controls(red, true), red);
+        assert_eq!(without_controls(red, false), "\\e[1;31mred\\e[0m");
     }
 
     proptest! {

@@ -8,7 +8,7 @@ use std::{
     io::Write as _,
     net::SocketAddr,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use anyhow::Context as _;
@@ -32,6 +32,8 @@ pub(super) struct Stage {
     pub(super) config: Config,
     pub(super) simulator: Simulator,
     pub(super) receiver: Receiver,
+    /// Kept until the daemon takes it, so that two demonstrations do not both count on it.
+    web: Option<TcpListener>,
     _folder: Folder,
 }
 
@@ -46,11 +48,16 @@ impl Stage {
         let who = simulator.announcement();
         folder.write("client.secret", &who.client_secret)?;
         folder.write("webhook.secret", &secret)?;
-        let file =
-            folder.write("scopewarden.toml", &configuration(who, &receiver.url, free_address().await?))?;
+        let web = web_address().await?;
+        let file = folder.write("scopewarden.toml", &configuration(who, &receiver.url, web.local_addr()?))?;
         // Variables of the user's shell are about the user's own configuration, not about this one.
         let config = Config::load_in(Some(&file), &Environment::from_iter::<[(&str, &str); 0]>([]))?;
-        Ok(Self { config, simulator, receiver, _folder: folder })
+        Ok(Self { config, simulator, receiver, web: Some(web), _folder: folder })
+    }
+
+    /// Lets go of the address of the pages and metrics, for the daemon to take it.
+    pub(super) fn free_web_address(&mut self) {
+        self.web = None;
     }
 }
 
@@ -84,13 +91,12 @@ secret_file = "webhook.secret"
     )
 }
 
-/// The usual port if it is free, else any. Somebody may take it before the daemon does, who then says so.
-async fn free_address() -> anyhow::Result<SocketAddr> {
-    let listener = match TcpListener::bind(USUAL_LISTEN).await {
-        Ok(listener) => listener,
-        Err(_) => TcpListener::bind("127.0.0.1:0").await.context("no port for the pages and metrics")?,
-    };
-    Ok(listener.local_addr()?)
+/// The usual port if it is free, else any.
+async fn web_address() -> anyhow::Result<TcpListener> {
+    match TcpListener::bind(USUAL_LISTEN).await {
+        Ok(listener) => Ok(listener),
+        Err(_) => TcpListener::bind("127.0.0.1:0").await.context("no port for the pages and metrics"),
+    }
 }
 
 /// A fresh `whsec_…`: 40 letters of base64 are 30 bytes.
@@ -106,9 +112,12 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn create() -> anyhow::Result<Self> {
-        let path = std::env::temp_dir().join(format!("scopewarden-demo-{}", uuid::Uuid::new_v4().simple()));
+        // Short, because people copy it. One that exists already is refused below, whoever made it.
+        let path = std::env::temp_dir().join(format!("scopewarden-demo-{:08x}", rand::random::<u32>()));
         let made = DirBuilder::new().mode(0o700).create(&path);
-        made.with_context(|| format!("{} cannot be made; is there room in $TMPDIR?", path.display()))?;
+        made.with_context(|| {
+            format!("{} cannot be made; may this user write there ($TMPDIR decides where)?", path.display())
+        })?;
         Ok(Self(path))
     }
 
@@ -136,7 +145,7 @@ impl Drop for Folder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::{os::unix::fs::PermissionsExt as _, path::Path};
 
     #[test]
     fn the_folder_is_private_and_goes() {

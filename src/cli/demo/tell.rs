@@ -161,8 +161,8 @@ pub(super) fn farewell(page: &mut Page, program: &str) -> io::Result<()> {
     page.verbatim(&format!("{program} demo"))?;
     page.gap()?;
     page.paragraph(
-        "An organisation of your own needs a client with oauth:client:view, authorization:role:view and \
-         authorization:grant:view, and a file such as this:",
+        "An organisation of your own needs a client with oauth:client:view and authorization:role:view, and a file \
+         such as this:",
     )?;
     page.verbatim(
         "[[org]]\nname = \"acme\"\nregion = \"mypurecloud.ie\"\nclient_id = \"…\"\nclient_secret_file = \"client.secret\"",
@@ -202,15 +202,16 @@ pub(super) fn stay(page: &mut Page, offer: &Offer<'_>) -> io::Result<()> {
     }
     page.gap()?;
     page.paragraph("In another terminal, beside the running daemon:")?;
+    page.verbatim(&format!("export SCOPEWARDEN_CONFIG={config}"))?;
     for command in ["clients", "findings list", "access Reporting_Engine", "diff", "verify"] {
-        page.verbatim(&format!("{program} {command} --config {config}"))?;
+        page.verbatim(&format!("{program} {command}"))?;
     }
     page.gap()?;
     page.paragraph(&format!(
         "Give the role {role_name} the power to do everything, and wait for the alert below:"
     ))?;
     page.verbatim(&format!(
-        "curl -X PATCH -H 'Content-Type: application/json' \\\n  -H 'Authorization: Bearer {token}' \\\n  -d '{{\"permissions\":[\"admin\"]}}' \\\n  {platform}/api/v2/authorization/roles/{role}"
+        "curl -sS -o /dev/null -X PATCH -H 'Content-Type: application/json' \\\n  -H 'Authorization: Bearer {token}' \\\n  -d '{{\"permissions\":[\"admin\"]}}' \\\n  {platform}/api/v2/authorization/roles/{role}"
     ))?;
     page.gap()?;
     page.paragraph("Ctrl-C ends it and leaves nothing behind. Alerts as they arrive:")?;
