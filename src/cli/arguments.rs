@@ -87,7 +87,10 @@ fn choose<'a>(orgs: &'a [Org], name: Option<&str>) -> Result<&'a Org, Usage> {
         }
         (Some(name), _) => orgs.iter().find(|org| org.name == name).ok_or_else(|| {
             let hint = did_you_mean(name, names());
-            Usage(format!("--org: {name:?} is not configured; there is {}{hint}", names().join(", ")))
+            Usage(format!(
+                "--org: {name:?} is not configured; the configuration has {}{hint}",
+                names().join(", ")
+            ))
         }),
     }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{
     Exit,
     arguments::{JsonArgs, OrgArgs},
-    output::{Cell, Need, Output, Table},
+    output::{Cell, Column, Output, Table},
 };
 use crate::domain::{
     ClientId, DivisionRef, RoleId, Severity,
@@ -116,14 +116,14 @@ fn row<'a>(
 }
 
 fn table(rows: &[Row<'_>]) -> Table {
-    let mut table = Table::new(&[
-        ("name", Need::Always),
-        ("id", Need::Room),
-        ("grant type", Need::Room),
-        ("state", Need::Always),
-        ("roles", Need::Always),
-        ("scopes", Need::Always),
-        ("findings", Need::Always),
+    let mut table = Table::new([
+        Column::new("name"),
+        Column::new("id").extra(),
+        Column::new("grant type").extra(),
+        Column::new("state"),
+        Column::new("roles"),
+        Column::new("scopes"),
+        Column::prose("findings"),
     ]);
     for row in rows {
         let worst_first: Vec<String> = (row.findings.iter().rev())

@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use super::{
     Exit,
     arguments::{JsonArgs, OrgArgs, Usage, did_you_mean, severity},
-    output::{Need, Output, Table},
+    output::{Column, Output, Table},
 };
 use crate::domain::{
     Severity,
@@ -96,12 +96,12 @@ pub(super) fn worst_first(findings: &mut [Finding]) {
 }
 
 pub(super) fn table<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Table {
-    let mut table = Table::new(&[
-        ("severity", Need::Always),
-        ("client", Need::Always),
-        ("finding", Need::Always),
-        ("check", Need::Room),
-        ("since", Need::Room),
+    let mut table = Table::new([
+        Column::new("severity"),
+        Column::new("client"),
+        Column::prose("finding"),
+        Column::new("check").extra(),
+        Column::new("since").extra(),
     ]);
     for finding in findings {
         let mark = match (finding.status, finding.muted) {

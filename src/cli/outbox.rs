@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     Exit,
     arguments::{ConfigArgs, JsonArgs},
-    output::{Need, Output, Table},
+    output::{Column, Output, Table},
 };
 use crate::{
     daemon::clock,
@@ -176,15 +176,15 @@ fn shape(row: &OutboxRow) -> Value {
 }
 
 fn table(rows: &[OutboxRow]) -> Table {
-    let mut table = Table::new(&[
-        ("id", Need::Always),
-        ("receiver", Need::Always),
-        ("type", Need::Room),
-        ("severity", Need::Room),
-        ("state", Need::Always),
-        ("attempts", Need::Room),
-        ("created", Need::Room),
-        ("last failure", Need::Always),
+    let mut table = Table::new([
+        Column::new("id"),
+        Column::new("receiver"),
+        Column::new("type").extra(),
+        Column::new("severity").extra(),
+        Column::new("state"),
+        Column::new("attempts").extra(),
+        Column::new("created").extra(),
+        Column::prose("last failure"),
     ]);
     for row in rows {
         table.row([

@@ -14,7 +14,7 @@ use std::{
 use serde::Serialize;
 
 use crate::{config::Problems, domain::Severity};
-pub(super) use table::{Cell, Need, Table};
+pub(super) use table::{Cell, Column, Table};
 
 /// Stdout, and what is known of who reads it.
 pub(super) struct Output {

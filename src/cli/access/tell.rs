@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, io};
 
 use crate::{
-    cli::output::{Need, Output, Table},
+    cli::output::{Column, Output, Table},
     domain::{
         DivisionRef,
         access::{AccessReport, Authority, Granted, OperationAccess, PermissionAccess, UpperBound},
@@ -73,16 +73,15 @@ fn permissions(snapshot: &Snapshot, list: &[PermissionAccess]) -> Table {
         let alike = (domain, entity, divisions, held.conditional, held.known, held.in_scope, roles);
         rows.entry(alike).or_default().push(action);
     }
-    let mut table = Table::new(&[
-        ("domain", Need::Always),
-        ("entity", Need::Always),
-        ("actions", Need::Always),
-        ("divisions", Need::Always),
-        ("in scope", Need::Always),
-        ("via role", Need::Room),
-        ("note", Need::Always),
+    let mut table = Table::new([
+        Column::new("domain"),
+        Column::new("entity"),
+        Column::prose("actions"),
+        Column::prose("divisions"),
+        Column::new("in scope"),
+        Column::prose("via role").extra(),
+        Column::prose("note"),
     ]);
-    let mut above = "";
     for ((domain, entity, divisions, conditional, known, in_scope, roles), actions) in rows {
         let note = match (conditional, known) {
             (true, true) => "conditional",
@@ -91,7 +90,7 @@ fn permissions(snapshot: &Snapshot, list: &[PermissionAccess]) -> Table {
             (false, false) => "unknown permission",
         };
         table.row([
-            if domain == above { "" } else { domain }.into(),
+            domain.into(),
             entity.into(),
             actions.join(", ").into(),
             divisions.join(", ").into(),
@@ -99,7 +98,6 @@ fn permissions(snapshot: &Snapshot, list: &[PermissionAccess]) -> Table {
             roles.join(", ").into(),
             note.into(),
         ]);
-        above = domain;
     }
     table
 }
@@ -121,7 +119,7 @@ fn operations(out: &mut Output, list: &[OperationAccess]) -> io::Result<()> {
         "  {} operations: {yes} granted, {no} not granted, {undeclared} declare no permission",
         list.len()
     ))?;
-    let mut table = Table::new(&[("granted operation", Need::Always), ("in scope", Need::Always)]);
+    let mut table = Table::new([Column::new("granted operation"), Column::new("in scope")]);
     for operation in list.iter().filter(|operation| operation.granted == Granted::Yes) {
         table.row([operation.operation.into(), if operation.in_scope { "yes" } else { "no" }.into()]);
     }
