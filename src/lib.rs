@@ -14,5 +14,6 @@ pub mod config;
 pub mod notify;
 pub mod store;
 pub mod telemetry;
+pub mod web;
 
 pub mod simulator;

@@ -15,7 +15,7 @@ use super::operations::Operation;
 pub(super) const MOST_FAULTS: usize = 1_000;
 /// A fault with this count never ends.
 const FOREVER: i64 = -1;
-const MOST_PADDING: usize = 256 * 1024 * 1024;
+const MOST_PADDING: usize = 128 * 1024 * 1024;
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

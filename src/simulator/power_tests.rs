@@ -2,7 +2,10 @@
 
 use super::*;
 
-fn role(permissions: &[&str], policies: &[(&str, &str, &[&str])]) -> Role {
+/// Domain, entity and actions.
+type Facts<'a> = (&'a str, &'a str, &'a [&'a str]);
+
+fn role(permissions: &[&str], policies: &[Facts<'_>]) -> Role {
     Role {
         id: "role".into(),
         name: "role".into(),
@@ -20,7 +23,7 @@ fn role(permissions: &[&str], policies: &[(&str, &str, &[&str])]) -> Role {
 #[test]
 fn policies_cover_by_equality_or_by_a_star_at_any_position() {
     let queue = "routing:queue:view";
-    let cases: [(&[(&str, &str, &[&str])], &str, bool); 13] = [
+    let cases: [(&[Facts<'_>], &str, bool); 13] = [
         (&[("routing", "queue", &["view"])], queue, true),
         (&[("routing", "queue", &["*"])], queue, true),
         (&[("routing", "*", &["view"])], queue, true),

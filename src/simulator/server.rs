@@ -4,12 +4,13 @@
 //! Everything that decides is synchronous and under one lock, so that each request sees a whole organisation.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE, request::Parts};
 use axum::response::Response;
+use tokio::time::timeout;
 use url::form_urlencoded;
 
 use super::answer::{Answer, Content, Refusal};
@@ -24,8 +25,10 @@ use super::{login, platform, power, private};
 
 /// The platform's own limit for request bodies.
 const MOST_BODY_BYTES: usize = 512_000;
-/// A whole catalogue is larger than what the platform would take.
+/// A whole catalogue is larger than what the platform would take; nothing larger is ever read.
 const MOST_PRIVATE_BODY_BYTES: usize = 16 * 1024 * 1024;
+/// A body that takes longer to arrive is given up.
+const SLOWEST_BODY: Duration = Duration::from_secs(30);
 const PRIVATE: &str = "/_simulator/";
 
 /// All that the simulator knows.
@@ -44,12 +47,14 @@ pub(super) async fn handle(
 ) -> Response {
     let (parts, body) = request.into_parts();
     let most = if parts.uri.path().starts_with(PRIVATE) { MOST_PRIVATE_BODY_BYTES } else { MOST_BODY_BYTES };
-    let body = to_bytes(body, most).await;
+    // Read further than what is taken: a peer that is cut off while it writes would not see the answer.
+    let body = timeout(SLOWEST_BODY, to_bytes(body, MOST_PRIVATE_BODY_BYTES)).await;
     let answer = {
         let mut world = world.lock().unwrap_or_else(PoisonError::into_inner);
         match &body {
-            Ok(body) => respond(&mut world, &read(&parts, body), Instant::now()),
-            Err(_) => decorate(Refusal::too_large(most).into_answer(&context_id()), None, &world.settings),
+            Ok(Ok(body)) if body.len() <= most => respond(&mut world, &read(&parts, body), Instant::now()),
+            Ok(_) => finish(Err(Refusal::too_large(most)), None, &world.settings),
+            Err(_) => finish(Err(too_slow()), None, &world.settings),
         }
     };
     line.behave(answer.behaviour);
@@ -68,25 +73,27 @@ fn read<'a>(parts: &'a Parts, body: &'a [u8]) -> Request<'a> {
 }
 
 fn respond(world: &mut World, request: &Request<'_>, now: Instant) -> Answer {
-    let context_id = context_id();
     let mut usage = None;
     let result = if request.path.starts_with(PRIVATE) {
         private::answer(world, request)
     } else {
         answer(world, request, &mut usage, now)
     };
-    let answer = result.unwrap_or_else(|refusal| refusal.into_answer(&context_id));
-    decorate(answer, usage, &world.settings).with_header("ININ-Correlation-Id", context_id)
+    finish(result, usage, &world.settings)
 }
 
-fn context_id() -> String {
-    uuid::Uuid::new_v4().to_string()
+fn too_slow() -> Refusal {
+    let message = "The client did not produce a request within the server timeout limit.";
+    Refusal::new(408, "client.timeout", message)
 }
 
-/// The headers of the rate limit, which every answer carries; without a token nothing was counted.
-fn decorate(answer: Answer, usage: Option<Usage>, settings: &Settings) -> Answer {
+/// Adds the headers that every answer carries; without a token no use was counted.
+fn finish(result: Result<Answer, Refusal>, usage: Option<Usage>, settings: &Settings) -> Answer {
+    let context_id = uuid::Uuid::new_v4().to_string();
     let usage = usage.unwrap_or(Usage { count: 0, reset: 60 });
-    answer
+    result
+        .unwrap_or_else(|refusal| refusal.into_answer(&context_id))
+        .with_header("ININ-Correlation-Id", context_id)
         .with_header("inin-ratelimit-count", usage.count)
         .with_header("inin-ratelimit-allowed", settings.rate_limit_per_minute)
         .with_header("inin-ratelimit-reset", usage.reset)

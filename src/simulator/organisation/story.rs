@@ -308,3 +308,39 @@ fn apps(cast: &Cast<'_>) -> [Client; 4] {
         cast.app(17, "Kiosk_Login", "PASSWORD", "http://kiosk.contoso.example/", &["users", "presence"]),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulator::organisation::Policy;
+    use crate::simulator::power::{recorded_grants, role_allows};
+
+    #[test]
+    fn every_permission_of_the_story_is_real_but_the_misspelt_one() {
+        let organisation = tell(1);
+        let mut unknown = Vec::new();
+        for policy in organisation.roles.values().flat_map(|role| &role.policies) {
+            for action in &policy.actions {
+                let alone = Role {
+                    policies: vec![Policy::new(&policy.domain, &policy.entity, &[action])],
+                    ..role(1, 99, "alone")
+                };
+                if !organisation.catalogue.keys().any(|permission| role_allows(&alone, permission)) {
+                    unknown.push(format!("{}:{}:{action}", policy.domain, policy.entity));
+                }
+            }
+        }
+        assert_eq!(unknown, ["analytics:conversationDetials:view"]);
+    }
+
+    #[test]
+    fn every_grant_of_the_story_names_a_role_and_a_division_that_exist() {
+        let organisation = tell(1);
+        for client in organisation.clients.values() {
+            for grant in recorded_grants(client) {
+                assert!(organisation.roles.contains_key(&grant.role), "{}", client.name);
+                assert!(organisation.can_grant_in(&grant.division), "{}", client.name);
+            }
+        }
+    }
+}

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::super::answer::{Answer, Fields, Refusal};
-use super::super::call::{Call, invalid_parameter};
-use super::super::organisation::catalogue::Entry;
-use super::super::organisation::names;
-use super::super::server::World;
 use super::MOST_PER_PAGE;
+use crate::simulator::answer::{Answer, Fields, Refusal};
+use crate::simulator::call::{Call, invalid_parameter};
+use crate::simulator::organisation::catalogue::Entry;
+use crate::simulator::organisation::names;
+use crate::simulator::server::World;
 
 /// The permission catalogue, one entry a domain.
 pub(super) fn permissions(world: &World, call: &Call<'_>) -> Result<Answer, Refusal> {

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::answer::{Answer, Fields, Refusal};
-use super::super::call::{Call, Page};
-use super::super::organisation::{ALL_DIVISIONS, Client, Grant, Organisation, names};
-use super::super::server::World;
 use super::room_for_one;
+use crate::simulator::answer::{Answer, Fields, Refusal};
+use crate::simulator::call::{Call, Page};
+use crate::simulator::organisation::{ALL_DIVISIONS, Client, Grant, Organisation, names};
+use crate::simulator::server::World;
 
 const GRANT_TYPES: [&str; 5] = ["CODE", "TOKEN", "SAML2-BEARER", "PASSWORD", "CLIENT-CREDENTIALS"];
 const CLIENT_CREDENTIALS: &str = "CLIENT-CREDENTIALS";
@@ -175,7 +175,7 @@ fn validate(organisation: &Organisation, request: ClientRequest) -> Result<Clien
     check_scopes(&kind, request.scope.as_deref())?;
     let date_to_delete = match state.as_str() {
         "inactive" => {
-            request.date_to_delete.or_else(|| Some(super::super::organisation::identity::days_before(-7)))
+            request.date_to_delete.or_else(|| Some(crate::simulator::organisation::identity::days_before(-7)))
         }
         _ => None,
     };

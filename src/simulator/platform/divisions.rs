@@ -3,12 +3,12 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::answer::{Answer, Fields, Refusal};
-use super::super::call::Call;
-use super::super::organisation::{ALL_DIVISIONS, Division, Organisation};
-use super::super::power;
-use super::super::server::World;
 use super::{MOST_PER_PAGE, room_for_one};
+use crate::simulator::answer::{Answer, Fields, Refusal};
+use crate::simulator::call::Call;
+use crate::simulator::organisation::{ALL_DIVISIONS, Division, Organisation};
+use crate::simulator::power;
+use crate::simulator::server::World;
 
 const LONGEST_NAME: usize = 256;
 

@@ -8,12 +8,12 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::answer::{Answer, Fields, Refusal};
-use super::super::call::{Call, invalid_parameter};
-use super::super::organisation::{ALL_DIVISIONS, Client, Grant, Organisation, Policy, Role, identity};
-use super::super::power;
-use super::super::server::World;
 use super::{MOST_PER_PAGE, division_name, divisions};
+use crate::simulator::answer::{Answer, Fields, Refusal};
+use crate::simulator::call::{Call, invalid_parameter};
+use crate::simulator::organisation::{ALL_DIVISIONS, Client, Grant, Organisation, Policy, Role, identity};
+use crate::simulator::power;
+use crate::simulator::server::World;
 
 const SUBJECT_TYPES: [&str; 3] = ["PC_GROUP", "PC_USER", "PC_OAUTH_CLIENT"];
 const MOST_PER_SUBJECT: usize = 5_000;

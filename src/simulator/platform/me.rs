@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use super::super::answer::{Answer, Fields, Refusal};
-use super::super::call::Call;
-use super::super::server::World;
 use super::clients;
+use crate::simulator::answer::{Answer, Fields, Refusal};
+use crate::simulator::call::Call;
+use crate::simulator::server::World;
 
 /// What the token stands for.
 pub(super) fn token(world: &World, call: &Call<'_>) -> Result<Answer, Refusal> {

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::super::answer::{Answer, Fields, Refusal};
-use super::super::call::Call;
-use super::super::organisation::{Organisation, Queue};
-use super::super::power;
-use super::super::server::World;
 use super::{MOST_PER_PAGE, division_name};
+use crate::simulator::answer::{Answer, Fields, Refusal};
+use crate::simulator::call::Call;
+use crate::simulator::organisation::{Organisation, Queue};
+use crate::simulator::power;
+use crate::simulator::server::World;
 
 pub(super) fn list(world: &World, call: &Call<'_>) -> Result<Answer, Refusal> {
     let organisation = &world.organisation;

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::super::answer::{Answer, Fields, Refusal};
-use super::super::call::Call;
-use super::super::organisation::{Catalogue, Organisation, Policy, Role};
-use super::super::power;
-use super::super::server::World;
 use super::{MOST_PER_PAGE, room_for_one};
+use crate::simulator::answer::{Answer, Fields, Refusal};
+use crate::simulator::call::Call;
+use crate::simulator::organisation::{Catalogue, Organisation, Policy, Role};
+use crate::simulator::power;
+use crate::simulator::server::World;
 
 /// The fields that a role may be written with; absent is kept by an amendment, and emptied by a replacement.
 #[derive(Deserialize)]

@@ -4,9 +4,9 @@
 
 use serde_json::{Value, json};
 
-use super::super::answer::Answer;
-use super::super::call::{Call, Page};
-use super::super::operations::parameter_name;
+use crate::simulator::answer::Answer;
+use crate::simulator::call::{Call, Page};
+use crate::simulator::operations::parameter_name;
 
 pub(super) fn answer(call: &Call<'_>) -> Answer {
     let last = call.operation.path.rsplit('/').next().unwrap_or_default();

@@ -3,12 +3,12 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::answer::{Answer, Fields, Refusal};
-use super::super::call::Call;
-use super::super::organisation::{Organisation, User};
-use super::super::power;
-use super::super::server::World;
 use super::{division_name, room_for_one};
+use crate::simulator::answer::{Answer, Fields, Refusal};
+use crate::simulator::call::Call;
+use crate::simulator::organisation::{Organisation, User};
+use crate::simulator::power;
+use crate::simulator::server::World;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

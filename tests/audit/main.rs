@@ -1,0 +1,15 @@
+//! Whole audits: the simulator behind real HTTP, the collector, the core, the store in a file.
+//!
+//! - `harness`: an organisation, an auditor and an administrator.
+//! - `story`: what people come for: a role gains power, and it is explained.
+//! - `faults`: whatever the platform does, nothing is invented and nothing is lost.
+//! - `equivalence`: the simulator refuses exactly what `access` says is not granted.
+//! - `secrets`: no secret leaves the request that needs it.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+mod equivalence;
+mod faults;
+mod harness;
+mod secrets;
+mod story;

@@ -1,0 +1,12 @@
+//! The simulator, asked over real sockets: what it answers, in which order it refuses, and what its faults do.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails there and then")]
+
+mod conformance; // every answer from state fits the platform's definitions
+mod divisions; // what a division lets through
+mod faults; // each kind, and which requests it hits
+mod harness; // a running simulator and somebody to talk to it
+mod login; // the token endpoint and the tokens it gives
+mod operations; // all 3,321 of them
+mod private; // settings, catalogue, digest, determinism
+mod writes; // clients, roles and grants that change
