@@ -16,6 +16,9 @@ use serde::Serialize;
 use crate::{config::Problems, domain::Severity};
 pub(super) use table::{Cell, Column, Table};
 
+/// Where the text beside a severity begins.
+const INDENT: u16 = 10;
+
 /// Stdout, and what is known of who reads it.
 pub(super) struct Output {
     to: BufWriter<Stdout>,
@@ -53,20 +56,31 @@ impl Output {
 
     /// One line that begins with a severity.
     pub(super) fn severe(&mut self, severity: Severity, text: impl Display) -> io::Result<()> {
-        let text = text.to_string();
-        let text = printable(&text);
+        let text = table::indented(&text.to_string(), INDENT, self.width());
+        let text = text.trim_start();
         let word = severity.as_str();
+        let space = usize::from(INDENT).saturating_sub(word.len());
         let colour = if self.colour { table::ansi(severity) } else { None };
         self.write(|to| match colour {
-            Some(code) => writeln!(to, "\u{1b}[{code}m{word:<8}\u{1b}[0m  {text}"),
-            None => writeln!(to, "{word:<8}  {text}"),
+            Some(code) => writeln!(to, "\u{1b}[{code}m{word}\u{1b}[0m{:space$}{text}", ""),
+            None => writeln!(to, "{word}{:space$}{text}", ""),
         })
+    }
+
+    /// A line that belongs below one with a severity.
+    pub(super) fn below(&mut self, text: impl Display) -> io::Result<()> {
+        let text = table::indented(&text.to_string(), INDENT, self.width());
+        self.write(|to| writeln!(to, "{text}"))
+    }
+
+    /// How wide the terminal is, if it is one.
+    fn width(&self) -> Option<u16> {
+        if self.is_terminal { table::terminal_width() } else { None }
     }
 
     /// A table with aligned columns, as wide as the terminal at most.
     pub(super) fn table(&mut self, table: &Table) -> io::Result<()> {
-        let width = if self.is_terminal { table::terminal_width() } else { None };
-        let text = table.render(width, self.colour);
+        let text = table.render(self.width(), self.colour);
         self.write(|to| writeln!(to, "{text}"))
     }
 

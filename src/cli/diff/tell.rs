@@ -9,7 +9,7 @@ use crate::{
     domain::{
         DivisionRef,
         event::{Affected, Event, Gain},
-        message,
+        message, privilege,
     },
 };
 
@@ -28,14 +28,14 @@ pub(in crate::cli) fn tell(out: &mut Output, events: &[Event]) -> io::Result<()>
         for (name, value) in &event.cause.details {
             let text = detail(value);
             if !text.is_empty() {
-                out.line(format_args!("{:10}{}: {text}", "", name.replace('_', " ")))?;
+                out.below(format_args!("{}: {text}", name.replace('_', " ")))?;
             }
         }
         for client in event.clients.iter().take(SHOWN) {
             affected(out, client)?;
         }
         if event.clients.len() > SHOWN {
-            out.line(format_args!("{:10}… and {} more clients", "", event.clients.len() - SHOWN))?;
+            out.below(format_args!("… and {} more clients", event.clients.len() - SHOWN))?;
         }
     }
     Ok(())
@@ -44,14 +44,33 @@ pub(in crate::cli) fn tell(out: &mut Output, events: &[Event]) -> io::Result<()>
 fn affected(out: &mut Output, client: &Affected) -> io::Result<()> {
     for (sign, gains) in [('+', &client.gained), ('-', &client.lost)] {
         if !gains.is_empty() {
-            let words: Vec<String> = gains.iter().map(gain).collect();
-            out.line(format_args!("{:10}{sign} {}: {}", "", client.name, some_of(&words)))?;
+            out.below(format_args!("{sign} {}: {}", client.name, weightiest(gains)))?;
         }
     }
     Ok(())
 }
 
-fn gain(gain: &Gain) -> String {
+/// The weightiest permissions, those that are held alike together, and how many more there are.
+fn weightiest(gains: &[Gain]) -> String {
+    let mut sorted: Vec<&Gain> = gains.iter().collect();
+    let weight = |gain: &Gain| privilege::of(&gain.permission).map_or(0, |privilege| privilege.weight);
+    sorted.sort_by_key(|gain| std::cmp::Reverse(weight(gain)));
+    let shown = &sorted[..sorted.len().min(SHOWN)];
+    let mut parts: Vec<String> = shown
+        .chunk_by(|one, other| how(one) == how(other))
+        .map(|alike| {
+            let names: Vec<&str> = alike.iter().map(|gain| gain.permission.as_str()).collect();
+            format!("{} ({})", names.join(", "), how(alike[0]))
+        })
+        .collect();
+    if gains.len() > SHOWN {
+        parts.push(format!("… and {} more", gains.len() - SHOWN));
+    }
+    parts.join("; ")
+}
+
+/// Where and how a permission is held.
+fn how(gain: &Gain) -> String {
     let place = match gain.divisions.as_slice() {
         [DivisionRef::All] => "everywhere".to_owned(),
         [_] => "in 1 division".to_owned(),
@@ -59,7 +78,7 @@ fn gain(gain: &Gain) -> String {
     };
     let condition = if gain.conditional { ", conditional" } else { "" };
     let scope = if gain.in_scope { "" } else { ", not in its scopes" };
-    format!("{} {place}{condition}{scope}", gain.permission)
+    format!("{place}{condition}{scope}")
 }
 
 /// A changed field: `from → to`, `+ added - removed`, or the value.
@@ -104,6 +123,23 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn the_weightiest_gains_are_named_and_those_held_alike_together() {
+        let gain = |permission: &str, in_scope| Gain {
+            permission: permission.to_owned(),
+            divisions: vec![DivisionRef::All],
+            conditional: false,
+            in_scope,
+            shared: false,
+        };
+        let mut gains: Vec<Gain> = (0..6).map(|n| gain(&format!("a:b:{n}"), true)).collect();
+        gains.push(gain("directory:user:delete", false));
+        assert_eq!(
+            weightiest(&gains),
+            "directory:user:delete (everywhere, not in its scopes); a:b:0, a:b:1, a:b:2, a:b:3 (everywhere); … and 2 more"
+        );
+    }
 
     #[test]
     fn details_are_put_in_words() {

@@ -197,6 +197,16 @@ impl Table {
     }
 }
 
+/// A text in which every line begins with `indent` spaces, broken between words where the terminal ends.
+pub(super) fn indented(text: &str, indent: u16, width: Option<u16>) -> String {
+    let mut table = plain(width, false);
+    table.add_row([comfy_table::Cell::new(printable(text))]);
+    if let Some(column) = table.column_mut(0) {
+        column.set_padding((indent, 0));
+    }
+    table.trim_fmt()
+}
+
 /// A table without lines. What the terminal can do has been found out already.
 fn plain(width: Option<u16>, colour: bool) -> comfy_table::Table {
     let mut table = comfy_table::Table::new();
@@ -290,6 +300,12 @@ mod tests {
     fn what_does_not_fit_is_put_below() {
         let text = table().render(Some(40), false);
         assert!(text.starts_with(&format!("critical  {NAME}\n  what  holds the general")), "{text}");
+    }
+
+    #[test]
+    fn a_text_keeps_its_indent_where_it_is_broken() {
+        assert_eq!(indented("one two three four", 4, Some(14)), "    one two\n    three four");
+        assert_eq!(indented("one two three four", 4, None), "    one two three four");
     }
 
     #[test]
