@@ -15,7 +15,6 @@ use super::{
 };
 use crate::{
     audit::{Auditor, Report, Stage},
-    config::Receiver,
     daemon::{
         clock,
         delivery::{self, Flushed},
@@ -25,7 +24,6 @@ use crate::{
         Severity,
         finding::{Finding, Status},
     },
-    notify::Webhook,
     store::Store,
     telemetry::Metrics,
 };
@@ -68,7 +66,7 @@ fn format(word: &str) -> Result<Format, &'static str> {
 pub(super) async fn run(arguments: Arguments) -> Result<Exit, anyhow::Error> {
     let as_json = arguments.json || arguments.format == Format::Json;
     let (config, org) = arguments.org.load()?;
-    let receivers = config.receivers.iter().map(connect).collect::<Result<Vec<_>, _>>()?;
+    let receivers = delivery::receivers(&config).map_err(|error| Usage(error.to_string()))?;
     let metrics = Arc::new(Metrics::new());
 
     let _lock = lock::acquire(&config.storage.path)?;
@@ -106,10 +104,6 @@ pub(super) async fn run(arguments: Arguments) -> Result<Exit, anyhow::Error> {
     out.flush()?;
     flushed.context("the audit is recorded, but its alerts could not be delivered")?;
     Ok(judge(&report, arguments.fail_on))
-}
-
-fn connect(receiver: &Receiver) -> Result<Arc<Webhook>, Usage> {
-    Webhook::new(receiver).map(Arc::new).map_err(|error| Usage(error.to_string()))
 }
 
 fn judge(report: &Report, fail_on: Option<Severity>) -> Exit {

@@ -15,6 +15,7 @@ use tracing::{error, info, warn};
 
 use super::clock;
 use crate::{
+    config::Config,
     notify::{self, MAX_AGE, Webhook, jitter_seed, next_attempt},
     store::{self, Delivery, Outcome, Settled, Store},
     telemetry::Metrics,
@@ -24,6 +25,14 @@ use crate::{
 const BATCH: u32 = 50;
 /// The longest pause between two looks into the outbox, in case a due message was put there by another process.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Every configured receiver, ready to be delivered to.
+pub type Receivers = Vec<Arc<Webhook>>;
+
+/// Builds the configured receivers. Fails if one's secret or address cannot be used.
+pub fn receivers(config: &Config) -> Result<Receivers, notify::Error> {
+    config.receivers.iter().map(|receiver| Webhook::new(receiver).map(Arc::new)).collect()
+}
 
 /// What a flush did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -27,7 +27,6 @@ use crate::{
     audit::{self, Auditor},
     config::{Audit, Config, Org},
     domain::{checks::CHECKS, evidence::Hash},
-    notify::Webhook,
     store::Store,
     telemetry::{DbFile, Metrics},
     web::{self, Health, OrgLine, Precondition},
@@ -49,7 +48,7 @@ pub struct Daemon {
     schedule: Schedule,
     listener: TcpListener,
     address: SocketAddr,
-    receivers: Vec<Arc<Webhook>>,
+    receivers: delivery::Receivers,
     store: Store,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
@@ -60,11 +59,7 @@ impl Daemon {
     /// Takes the lock, opens and migrates the database, binds the port. Fails with what to do if any is not to be had.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         let schedule = Schedule::parse(&config.audit.schedule)?;
-        let receivers = config
-            .receivers
-            .iter()
-            .map(|receiver| Webhook::new(receiver).map(Arc::new))
-            .collect::<Result<Vec<_>, _>>()?;
+        let receivers = delivery::receivers(&config)?;
         let lock = lock::acquire(&config.storage.path)?;
         let store = Store::open(&config.storage.path).await?;
         let listener = TcpListener::bind(config.server.listen).await.with_context(|| {

@@ -16,7 +16,6 @@ use crate::{
     config::Config,
     daemon::{clock, delivery, lock},
     domain::checks::CHECKS,
-    notify::Webhook,
     store::Store,
     telemetry::Metrics,
 };
@@ -31,7 +30,7 @@ pub(super) struct Audits {
     auditor: Auditor,
     limit: Duration,
     store: Store,
-    receivers: Vec<Arc<Webhook>>,
+    receivers: delivery::Receivers,
     metrics: Arc<Metrics>,
     _lock: lock::Lock,
 }
@@ -59,8 +58,7 @@ impl Audits {
         let receivers: Vec<String> = config.receivers.iter().map(|receiver| receiver.name.clone()).collect();
         let checks: Vec<_> = CHECKS.iter().map(|check| (check.id, check.severity)).collect();
         metrics.preset(std::slice::from_ref(&org.name), &receivers, &checks);
-        let receivers = config.receivers.iter().map(|receiver| Webhook::new(receiver).map(Arc::new));
-        let receivers = receivers.collect::<Result<_, _>>()?;
+        let receivers = delivery::receivers(config)?;
         let mut auditor = Auditor::new(config, org, store.clone(), Arc::clone(&metrics))?;
         let organisation = auditor.organisation(clock::now()).await?;
         metrics.org_info(&org.name, &organisation.id, &org.region);
