@@ -5,6 +5,8 @@
 pub mod audit;
 pub mod daemon;
 
+pub mod cli;
+
 pub mod domain;
 
 pub mod collect;

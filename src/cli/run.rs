@@ -7,26 +7,25 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::{ConfigArgs, Exit};
-use crate::{
-    daemon::Daemon,
-    telemetry::logging::{self, LogFormat},
-};
+use super::{Exit, arguments::ConfigArgs};
+use crate::{daemon::Daemon, telemetry::logging::LogFormat};
 
-/// Arguments of `run`.
+/// Audits on schedule, delivers alerts and serves metrics and pages, until a signal
 #[derive(Args, Debug)]
-pub struct Arguments {
+#[command(
+    after_help = "Example:\n  scopewarden run --config /etc/scopewarden/scopewarden.toml --log-format json"
+)]
+pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigArgs,
-    /// How log lines on standard error look.
+    /// How log lines on standard error look
     #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
-    log_format: LogFormat,
+    pub(super) log_format: LogFormat,
 }
 
 /// Audits and serves until SIGTERM or SIGINT, then drains; a second signal ends at once.
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let config = arguments.config.load()?;
-    logging::init(arguments.log_format, super::log_filter().as_deref())?;
     let daemon = Daemon::build(config).await?;
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;

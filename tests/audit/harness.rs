@@ -79,7 +79,7 @@ impl Harness {
     /// One audit, a minute after the one before.
     pub(crate) async fn try_audit(&mut self) -> Result<Report, Error> {
         self.now += TimeDelta::minutes(1);
-        self.auditor.audit(Duration::from_secs(120), &|_| {}, self.now).await
+        self.auditor.audit(Duration::from_mins(2), &|_| {}, self.now).await
     }
 
     pub(crate) async fn audit(&mut self) -> Report {

@@ -1,0 +1,92 @@
+//! One act of the story: an audit, its alerts sent out, and what the metrics show after it.
+//!
+//! Enters: the stage's configuration. Leaves: an [`Act`] for each audit. Must never: audit by other means than the
+//! daemon does; only the schedule is missing here.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+
+use super::{
+    receiver::{Alert, Receiver},
+    series::{self, Values},
+};
+use crate::{
+    audit::{Auditor, Report},
+    config::Config,
+    daemon::{clock, delivery, lock},
+    domain::checks::CHECKS,
+    notify::Webhook,
+    store::Store,
+    telemetry::Metrics,
+};
+
+/// How long the alerts of one audit may take.
+const DELIVERY_LIMIT: Duration = Duration::from_secs(5);
+
+/// What audits one organisation, without a schedule.
+pub(super) struct Audits {
+    /// What the platform calls the organisation.
+    pub(super) organisation: String,
+    auditor: Auditor,
+    limit: Duration,
+    store: Store,
+    receivers: Vec<Arc<Webhook>>,
+    metrics: Arc<Metrics>,
+    _lock: lock::Lock,
+}
+
+/// An audit and what came of it.
+pub(super) struct Act {
+    pub(super) report: Report,
+    /// Roles in the snapshot.
+    pub(super) roles: u32,
+    /// What the receiver got.
+    pub(super) alerts: Vec<Alert>,
+    /// Messages that were not delivered.
+    pub(super) undelivered: u64,
+    /// The metrics once the alerts were out.
+    pub(super) metrics: Values,
+}
+
+impl Audits {
+    /// Takes the lock, opens the database, and asks the platform which organisation this is.
+    pub(super) async fn prepare(config: &Config) -> anyhow::Result<Self> {
+        let org = config.orgs.first().context("the configuration names no organisation")?;
+        let lock = lock::acquire(&config.storage.path)?;
+        let store = Store::open(&config.storage.path).await?;
+        let metrics = Arc::new(Metrics::new());
+        let receivers: Vec<String> = config.receivers.iter().map(|receiver| receiver.name.clone()).collect();
+        let checks: Vec<_> = CHECKS.iter().map(|check| (check.id, check.severity)).collect();
+        metrics.preset(std::slice::from_ref(&org.name), &receivers, &checks);
+        let receivers = config.receivers.iter().map(|receiver| Webhook::new(receiver).map(Arc::new));
+        let receivers = receivers.collect::<Result<_, _>>()?;
+        let mut auditor = Auditor::new(config, org, store.clone(), Arc::clone(&metrics))?;
+        let organisation = auditor.organisation(clock::now()).await?;
+        metrics.org_info(&org.name, &organisation.id, &org.region);
+        let limit = config.audit.timeout;
+        let organisation = organisation.name;
+        Ok(Self { organisation, auditor, limit, store, receivers, metrics, _lock: lock })
+    }
+
+    /// Audits now, and sends what is to be sent.
+    pub(super) async fn act(&mut self, receiver: &mut Receiver) -> anyhow::Result<Act> {
+        let report = self.auditor.audit(self.limit, &|_| {}, clock::now()).await?;
+        delivery::flush(&self.store, &self.receivers, &self.metrics, DELIVERY_LIMIT).await?;
+        delivery::refresh(&self.store, &self.metrics).await;
+        let outbox = self.store.outbox_counts().await?;
+        let row = self.store.audits(Some(&report.org), 1).await?;
+        Ok(Act {
+            roles: row.first().map_or(0, |row| row.roles),
+            alerts: receiver.drain(),
+            undelivered: outbox.values().map(|counts| counts.pending + counts.dead).sum(),
+            metrics: series::read(&self.metrics.render()),
+            report,
+        })
+    }
+
+    /// Lets go of the database and of the right to audit it.
+    pub(super) async fn close(self) {
+        self.store.close().await;
+    }
+}

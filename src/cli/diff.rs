@@ -1,0 +1,121 @@
+//! `diff`: what changed between two recorded moments, and why.
+
+mod moment;
+mod tell;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use clap::Args;
+use serde_json::json;
+
+use self::moment::Moment;
+pub(super) use self::tell::tell;
+use super::{
+    Exit,
+    arguments::{FormatArgs, OrgArgs, Usage, nothing_recorded},
+    output::Output,
+};
+use crate::{
+    daemon::clock,
+    domain::drift,
+    store::{Past, Store},
+};
+
+/// Shows what changed between two recorded moments, why, and what clients gained or lost by it
+///
+/// A moment is an RFC 3339 time, a date (its first moment, UTC), a time ago such as -1h or -7d, or an audit's id;
+/// it stands for the last audit recorded by then. JSON unless stdout is a terminal.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: scopewarden diff\n         scopewarden diff --from -7d\n         scopewarden diff --from 2026-09-01 --to 2026-09-15T12:00:00Z --json"
+)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    org: OrgArgs,
+    /// The earlier moment [default: the audit before --to]
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    from: Option<Moment>,
+    /// The later moment [default: the last audit]
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    to: Option<Moment>,
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+pub(super) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::Error> {
+    let (org, store, last) = arguments.org.open_last().await?;
+    let now = clock::now();
+    let to = match &arguments.to {
+        Some(moment) => past(&store, &org, "--to", moment, now).await?,
+        None => last,
+    };
+    let from = match &arguments.from {
+        Some(moment) => past(&store, &org, "--from", moment, now).await?,
+        // Recorded times are whole milliseconds.
+        None => {
+            store.snapshot_at(&org, Some(to.at - TimeDelta::milliseconds(1))).await?.ok_or_else(|| {
+                anyhow::anyhow!(
+                    "the audit {} of {org} is the first: there is nothing to compare with",
+                    to.audit
+                )
+            })?
+        }
+    };
+    if from.at > to.at {
+        return Err(Usage(format!("--from ({}) is later than --to ({})", from.at, to.at)).into());
+    }
+    let events = drift::between(&org, &to.audit, &from.snapshot, &to.snapshot);
+    let mut out = Output::new();
+    if arguments.format.wants_json(out.is_terminal()) {
+        out.json(&json!({
+            "org": org,
+            "from": from.at,
+            "to": to.at,
+            "from_audit": from.audit,
+            "to_audit": to.audit,
+            "events": events,
+        }))?;
+    } else {
+        let time = "%Y-%m-%d %H:%M:%S UTC";
+        out.line(format_args!("{org}, from {} to {}", from.at.format(time), to.at.format(time)))?;
+        tell(&mut out, &events)?;
+    }
+    out.flush()?;
+    Ok(Exit::Fine)
+}
+
+/// The audit that a moment stands for.
+async fn past(
+    store: &Store,
+    org: &str,
+    option: &str,
+    moment: &Moment,
+    now: DateTime<Utc>,
+) -> Result<Past, anyhow::Error> {
+    let at = match moment {
+        Moment::At(at) => *at,
+        Moment::Ago(ago) => now.checked_sub_signed(*ago).unwrap_or(DateTime::<Utc>::MIN_UTC),
+        Moment::Audit(id) => recorded_at(store, org, id)
+            .await?
+            .ok_or_else(|| Usage(format!("{option}: no audit {id} of {org} is recorded")))?,
+    };
+    match store.snapshot_at(org, Some(at)).await? {
+        Some(past) => Ok(past),
+        None if store.snapshot_at(org, None).await?.is_none() => Err(nothing_recorded(org)),
+        None => anyhow::bail!("{option}: no audit of {org} was recorded by {at}; choose a later moment"),
+    }
+}
+
+/// When an audit was recorded. Recent audits are the likely ones, so more and more of the past is looked at.
+async fn recorded_at(store: &Store, org: &str, id: &str) -> Result<Option<DateTime<Utc>>, anyhow::Error> {
+    let mut limit: u32 = 1000;
+    loop {
+        let audits = store.audits(Some(org), limit).await?;
+        if let Some(found) = audits.iter().find(|row| row.audit == id) {
+            return Ok(Some(found.at));
+        }
+        if audits.len() < usize::try_from(limit).unwrap_or(usize::MAX) {
+            return Ok(None);
+        }
+        limit = limit.saturating_mul(10);
+    }
+}

@@ -1,0 +1,126 @@
+//! Events for people: a sentence each, what else changed, and who gained or lost what. Long lists are cut; JSON has all.
+
+use std::io;
+
+use serde_json::Value;
+
+use crate::{
+    cli::output::Output,
+    domain::{
+        DivisionRef,
+        event::{Affected, Event, Gain},
+        message,
+    },
+};
+
+/// Entries of any list before the rest is only counted.
+const SHOWN: usize = 5;
+
+/// Tells events, the worst first.
+pub(in crate::cli) fn tell(out: &mut Output, events: &[Event]) -> io::Result<()> {
+    if events.is_empty() {
+        return out.line("nothing changed");
+    }
+    let mut sorted: Vec<&Event> = events.iter().collect();
+    sorted.sort_by_key(|event| std::cmp::Reverse(event.severity));
+    for event in sorted {
+        out.severe(event.severity, message::sentence(event))?;
+        for (name, value) in &event.cause.details {
+            let text = detail(value);
+            if !text.is_empty() {
+                out.line(format_args!("{:10}{}: {text}", "", name.replace('_', " ")))?;
+            }
+        }
+        for client in event.clients.iter().take(SHOWN) {
+            affected(out, client)?;
+        }
+        if event.clients.len() > SHOWN {
+            out.line(format_args!("{:10}… and {} more clients", "", event.clients.len() - SHOWN))?;
+        }
+    }
+    Ok(())
+}
+
+fn affected(out: &mut Output, client: &Affected) -> io::Result<()> {
+    for (sign, gains) in [('+', &client.gained), ('-', &client.lost)] {
+        if !gains.is_empty() {
+            let words: Vec<String> = gains.iter().map(gain).collect();
+            out.line(format_args!("{:10}{sign} {}: {}", "", client.name, some_of(&words)))?;
+        }
+    }
+    Ok(())
+}
+
+fn gain(gain: &Gain) -> String {
+    let place = match gain.divisions.as_slice() {
+        [DivisionRef::All] => "everywhere".to_owned(),
+        [_] => "in 1 division".to_owned(),
+        several => format!("in {} divisions", several.len()),
+    };
+    let condition = if gain.conditional { ", conditional" } else { "" };
+    let scope = if gain.in_scope { "" } else { ", not in its scopes" };
+    format!("{} {place}{condition}{scope}", gain.permission)
+}
+
+/// A changed field: `from → to`, `+ added - removed`, or the value.
+fn detail(value: &Value) -> String {
+    let Value::Object(map) = value else { return words(value) };
+    if let (Some(from), Some(to)) = (map.get("from"), map.get("to")) {
+        return format!("{} → {}", words(from), words(to));
+    }
+    let signed = [('+', "added"), ('-', "removed")].into_iter().filter_map(|(sign, name)| {
+        let text = words(map.get(name)?);
+        (!text.is_empty()).then(|| format!("{sign} {text}"))
+    });
+    signed.collect::<Vec<_>>().join("  ")
+}
+
+fn words(value: &Value) -> String {
+    match value {
+        Value::Null => "none".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(list) => some_of(&list.iter().map(words).collect::<Vec<_>>()),
+        Value::Object(map) if map.contains_key("role") => {
+            let name = |long: &str, short: &str| map.get(long).or_else(|| map.get(short)).map(words);
+            let role = name("role_name", "role").unwrap_or_default();
+            match name("division_name", "division").unwrap_or_default().as_str() {
+                "*" => format!("{role} everywhere"),
+                division => format!("{role} in {division}"),
+            }
+        }
+        other => other.to_string(),
+    }
+}
+
+fn some_of(list: &[String]) -> String {
+    match list.split_at_checked(SHOWN) {
+        Some((shown, rest)) if !rest.is_empty() => format!("{}; … and {} more", shown.join("; "), rest.len()),
+        _ => list.join("; "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn details_are_put_in_words() {
+        let cases = [
+            (json!({"from": "active", "to": "inactive"}), "active → inactive"),
+            (json!({"from": null, "to": 60}), "none → 60"),
+            (json!({"added": ["all"], "removed": ["users", "routing"]}), "+ all  - users; routing"),
+            (json!({"added": [], "removed": []}), ""),
+            (
+                json!({"added": [{"role": "r1", "role_name": "Admin", "division": "*"}], "were_unknown": false}),
+                "+ Admin everywhere",
+            ),
+            (json!(["a", "b", "c", "d", "e", "f", "g"]), "a; b; c; d; e; … and 2 more"),
+            (json!("CODE"), "CODE"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(detail(&value), text, "{value}");
+        }
+    }
+}

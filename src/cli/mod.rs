@@ -1,0 +1,151 @@
+//! The command line: one file a command.
+//!
+//! Enters: arguments. Leaves: text or JSON on stdout, complaints on stderr, an [`Exit`]. Must never: conclude anything
+//! that the daemon would not, put an escape code into a pipe, or open a port or a file on a bad configuration.
+//!
+//! `arguments`: what several commands take. `output`: the one way to stdout. The rest are the commands.
+
+mod access;
+mod arguments;
+mod audit;
+mod check_config;
+mod clients;
+mod demo;
+mod diff;
+mod findings;
+mod outbox;
+mod output;
+mod run;
+mod simulate;
+mod verify;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use anyhow::Context as _;
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use self::arguments::Usage;
+use crate::{
+    config::Problems,
+    telemetry::logging::{self, LogFormat},
+};
+
+/// What commands that end by themselves log unless told otherwise: everything that they have to say they print.
+const QUIET: &str = "error";
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// All is well.
+    Fine = 0,
+    /// It failed, or the audit is not complete.
+    Failed = 1,
+    /// There are findings at or above `--fail-on`.
+    Findings = 2,
+    /// Wrong arguments or a wrong configuration. Nothing was done.
+    Usage = 64,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Audits every OAuth client of a Genesys Cloud organisation: what each can do, what changed, and why.
+#[derive(Debug, Parser)]
+#[command(
+    name = "scopewarden",
+    version,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 fine, 1 failed or audit incomplete, 2 findings at or above --fail-on, 64 bad usage \
+                  or configuration.\n\nTo see it work without an organisation: scopewarden demo --once"
+)]
+struct Cli {
+    /// What to log on stderr: a level (error, warn, info, debug, trace) or a list such as "info,sqlx=warn"
+    #[arg(long, global = true, env = "SCOPEWARDEN_LOG", value_name = "FILTER", hide_env_values = true)]
+    log: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::Arguments),
+    Run(run::Arguments),
+    Audit(audit::Arguments),
+    CheckConfig(check_config::Arguments),
+    Simulate(simulate::Arguments),
+    Clients(clients::Arguments),
+    Access(access::Arguments),
+    Diff(diff::Arguments),
+    Findings(findings::Arguments),
+    Verify(verify::Arguments),
+    Outbox(outbox::Arguments),
+}
+
+/// Everything that can be typed, for whoever documents or checks it.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Does what the arguments say; the first is the program's name.
+pub fn enter(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(answer) => {
+            // A reader who has gone away needs no answer.
+            let _ = answer.print();
+            return if answer.use_stderr() { Exit::Usage } else { Exit::Fine };
+        }
+    };
+    match cli.perform() {
+        Ok(exit) => exit,
+        Err(error) => {
+            output::complain(&error);
+            if error.is::<Problems>() || error.is::<Usage>() { Exit::Usage } else { Exit::Failed }
+        }
+    }
+}
+
+impl Cli {
+    fn perform(self) -> Result<Exit, anyhow::Error> {
+        let (format, quiet) = match &self.command {
+            Command::Run(arguments) => (arguments.log_format, None),
+            _ => (LogFormat::Text, Some(QUIET)),
+        };
+        let filter = self.log.as_deref().filter(|filter| !filter.trim().is_empty()).or(quiet);
+        logging::init(format, filter).map_err(|error| Usage(error.to_string()))?;
+        tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .context("the threads of the program cannot be started")?
+            .block_on(self.command.perform())
+    }
+}
+
+impl Command {
+    async fn perform(self) -> Result<Exit, anyhow::Error> {
+        match self {
+            Self::Demo(arguments) => demo::run(arguments).await,
+            Self::Run(arguments) => run::run(arguments).await,
+            Self::Audit(arguments) => audit::run(arguments).await,
+            Self::CheckConfig(arguments) => check_config::run(&arguments),
+            Self::Simulate(arguments) => simulate::run(&arguments).await,
+            Self::Clients(arguments) => clients::run(&arguments).await,
+            Self::Access(arguments) => access::run(&arguments).await,
+            Self::Diff(arguments) => diff::run(&arguments).await,
+            Self::Findings(arguments) => findings::run(&arguments).await,
+            Self::Verify(arguments) => verify::run(&arguments).await,
+            Self::Outbox(arguments) => outbox::run(&arguments).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_arguments_are_defined_soundly() {
+        super::command().debug_assert();
+    }
+}

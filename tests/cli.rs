@@ -1,0 +1,23 @@
+//! The program as its users meet it: a process with arguments, a configuration, an organisation behind HTTP; what it
+//! prints, and its exit code.
+//!
+//! - `workplace`: a folder with a configuration, and a simulated organisation. - `usage`: help, bad arguments, bad
+//!   configurations. - `auditing`: `audit`. - `reading`: the commands that only read. - `sending`: alerts and the
+//!   outbox. - `simulating`: `simulate`. - `pipes`: who reads, and what nobody may read.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic, in its helping functions too")]
+
+#[path = "cli/auditing.rs"]
+mod auditing;
+#[path = "cli/pipes.rs"]
+mod pipes;
+#[path = "cli/reading.rs"]
+mod reading;
+#[path = "cli/sending.rs"]
+mod sending;
+#[path = "cli/simulating.rs"]
+mod simulating;
+#[path = "cli/usage.rs"]
+mod usage;
+#[path = "cli/workplace.rs"]
+mod workplace;

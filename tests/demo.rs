@@ -1,0 +1,225 @@
+//! The demonstration as its audience meets it: the real program, its output, its exit code, and what it leaves behind.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic, in its helping functions too")]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The program, with a folder for temporary things that must be empty again when it has ended.
+fn demo(arguments: &[&str], folder: &TempDir) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_scopewarden"));
+    command.arg("demo").args(arguments).env("TMPDIR", folder.path()).env_remove("SCOPEWARDEN_LOG");
+    command
+}
+
+fn play(arguments: &[&str]) -> Output {
+    let folder = TempDir::new().unwrap();
+    let output = demo(arguments, &folder).output().unwrap();
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "something is left behind");
+    output
+}
+
+/// The document of a run that went well and said nothing else.
+fn document(seed: &str) -> Value {
+    let output = play(&["--once", "--json", "--seed", seed]);
+    let complaints = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), complaints.as_str()), (Some(0), ""));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn list(value: &Value) -> &Vec<Value> {
+    value.as_array().unwrap()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
+}
+
+fn event<'a>(document: &'a Value, kind: &str) -> &'a Value {
+    let events = list(&document["events"]);
+    let found: Vec<&Value> = events.iter().filter(|event| event["cause"]["kind"] == kind).collect();
+    assert_eq!(found.len(), 1, "one event {kind}");
+    found[0]
+}
+
+fn texts(value: &Value) -> Vec<&str> {
+    list(value).iter().map(text).collect()
+}
+
+/// Names of clients with the permissions that they gained (or lost).
+fn moved<'a>(event: &'a Value, side: &str) -> BTreeMap<&'a str, Vec<&'a str>> {
+    let permissions =
+        |client: &'a Value| list(&client[side]).iter().map(|gain| text(&gain["permission"])).collect();
+    list(&event["clients"]).iter().map(|client| (text(&client["name"]), permissions(client))).collect()
+}
+
+/// Whom the findings that rest on a role name.
+fn holders(document: &Value, role: &str) -> BTreeSet<String> {
+    let of_role = |finding: &&Value| text(&finding["evidence"]).contains(&format!("granted role {role} ("));
+    let findings = list(&document["findings"]).iter().filter(of_role);
+    findings.map(|finding| text(&finding["client"]["name"]).to_owned()).collect()
+}
+
+#[test]
+fn the_document_has_all_that_was_promised() {
+    let document = document("1");
+    let org = text(&document["org"]);
+    let audits = list(&document["audits"]);
+    assert_eq!(audits.len(), 2);
+    assert!(audits.iter().all(|audit| audit["complete"] == true && audit["org"] == org));
+    assert_eq!((&audits[0]["baseline"], &audits[1]["baseline"]), (&Value::Bool(true), &Value::Bool(false)));
+    assert_eq!(audits[0]["clients"], 20);
+    assert!(list(&audits[0]["events"]).is_empty(), "the first audit has nothing to compare with");
+    assert_eq!(audits[1]["events"], document["events"]);
+    assert_eq!(audits[1]["findings"], document["findings"]);
+
+    let events = list(&document["events"]);
+    let kinds: BTreeSet<&str> = events.iter().map(|event| text(&event["cause"]["kind"])).collect();
+    let four = ["client_added", "client_removed", "client_scopes_changed", "role_permissions_changed"];
+    assert_eq!((events.len(), kinds), (4, BTreeSet::from(four)));
+
+    for kind in four {
+        let series = format!("scopewarden_drift_events_total{{cause=\"{kind}\",org=\"{org}\"}}");
+        assert_eq!(document["metrics"][&series], 1.0, "{series}");
+    }
+    let none = format!("scopewarden_drift_events_total{{cause=\"role_removed\",org=\"{org}\"}}");
+    assert_eq!(document["metrics"][&none], 0.0);
+    let admins =
+        format!("scopewarden_findings_open{{check=\"admin-role\",org=\"{org}\",severity=\"critical\"}}");
+    let open = |audit: &Value| {
+        let of_check = list(&audit["findings"]).iter().filter(|finding| finding["check"] == "admin-role");
+        f64::from(u32::try_from(of_check.count()).unwrap())
+    };
+    assert_eq!(document["metrics"][&admins], open(&audits[1]));
+    assert!(open(&audits[1]) > open(&audits[0]), "the new administrator is a finding");
+}
+
+#[test]
+fn each_change_is_explained() {
+    let document = document("1");
+
+    let role = event(&document, "role_permissions_changed");
+    assert_eq!(role["cause"]["subject"]["name"], "Reporting_Engine_ReadOnly");
+    let gained = ["directory:user:delete", "telephony:plugin:all"];
+    assert_eq!(texts(&role["cause"]["permissions"]["added"]), gained);
+    assert!(list(&role["cause"]["permissions"]["removed"]).is_empty());
+    let by_role = moved(role, "gained");
+    assert!(by_role.values().all(|permissions| *permissions == gained), "{by_role:?}");
+    let reached: BTreeSet<String> = by_role.keys().map(|name| (*name).to_owned()).collect();
+    assert_eq!(reached, holders(&document, "Reporting_Engine_ReadOnly"));
+    assert!(reached.len() > 1 && reached.contains("Reporting_Engine"));
+
+    let scopes = event(&document, "client_scopes_changed");
+    assert_eq!(scopes["cause"]["subject"]["name"], "Workforce_Dashboard");
+    assert!(texts(&scopes["cause"]["scopes"]["added"]).contains(&"all"));
+
+    let added = event(&document, "client_added");
+    let name = text(&added["cause"]["subject"]["name"]);
+    assert!(moved(added, "gained")[name].contains(&"admin"));
+    assert!(holders(&document, "Admin").contains(name));
+
+    let removed = event(&document, "client_removed");
+    let name = text(&removed["cause"]["subject"]["name"]);
+    assert!(moved(removed, "gained")[name].is_empty());
+    assert!(!moved(removed, "lost")[name].is_empty());
+    let named =
+        |audit: &Value| list(&audit["findings"]).iter().any(|finding| finding["client"]["name"] == name);
+    assert!(named(&document["audits"][0]) && !named(&document["audits"][1]), "its findings are resolved");
+}
+
+#[test]
+fn each_event_arrives_as_one_verified_alert() {
+    let document = document("1");
+    let alerts = list(&document["alerts"]);
+    assert!(alerts.iter().all(|alert| alert["verified"] == true));
+    let ids = |kind: &str| {
+        let of_kind = alerts.iter().filter(|alert| alert["type"] == kind);
+        of_kind.map(|alert| text(&alert["id"])).collect::<Vec<_>>()
+    };
+    assert_eq!(ids("baseline.recorded").len(), 1);
+    let mut events: Vec<&str> = list(&document["events"]).iter().map(|event| text(&event["id"])).collect();
+    let mut alerted = ids("drift.detected");
+    events.sort_unstable();
+    alerted.sort_unstable();
+    assert_eq!(alerted, events);
+    let all: BTreeSet<&str> = alerts.iter().map(|alert| text(&alert["id"])).collect();
+    assert_eq!(all.len(), alerts.len(), "no alert is sent twice");
+}
+
+#[test]
+fn told_into_a_pipe_it_is_plain_text() {
+    let output = play(&["--once"]);
+    let story = String::from_utf8(output.stdout).unwrap();
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]), "{story}");
+    assert!(!story.contains('\u{1b}'), "{story}");
+    for told in [
+        "Reporting_Engine gained directory:user:delete",
+        "Nightly_BI_Export",
+        "Workforce_Dashboard",
+        "baseline.recorded",
+        "signature verified",
+        "scopewarden_drift_events_total",
+    ] {
+        assert!(story.contains(told), "{told} is not in:\n{story}");
+    }
+    assert!(!story.contains("NOT verified"), "{story}");
+    for line in story.lines() {
+        let words = line.trim_start().split(' ').count();
+        assert!(line.chars().count() <= 80 || words == 1 || line.starts_with("     "), "too long: {line}");
+    }
+}
+
+#[test]
+fn the_same_seed_tells_of_the_same_organisation() {
+    let facts = |document: &Value| -> BTreeSet<(String, String, String)> {
+        let of = |finding: &Value| {
+            let client = &finding["client"];
+            (
+                text(&client["id"]).to_owned(),
+                text(&client["name"]).to_owned(),
+                text(&finding["title"]).to_owned(),
+            )
+        };
+        list(&document["audits"][0]["findings"]).iter().map(of).collect()
+    };
+    let names = |facts: &BTreeSet<(String, String, String)>| -> BTreeSet<(String, String)> {
+        facts.iter().map(|(_, name, title)| (name.clone(), title.clone())).collect()
+    };
+    let (one, again, other) = (facts(&document("7")), facts(&document("7")), facts(&document("8")));
+    assert_eq!(one, again);
+    assert_ne!(one, other, "another seed gives other ids");
+    assert_eq!(names(&one), names(&other));
+}
+
+/// Without `--once` it serves, until it is told to stop.
+#[test]
+fn it_stays_up_serves_and_leaves_nothing() {
+    let folder = TempDir::new().unwrap();
+    let mut running = demo(&[], &folder).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(running.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let metrics = lines.by_ref().find_map(|line| {
+        let url = line.trim().strip_prefix("Metrics")?.trim().strip_prefix("http://")?;
+        url.strip_suffix("/metrics").map(str::to_owned)
+    });
+    let invited = lines.by_ref().find(|line| line.contains("Ctrl-C"));
+    assert!(invited.is_some());
+
+    let mut connection = TcpStream::connect(metrics.unwrap()).unwrap();
+    connection.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut page = String::new();
+    connection.read_to_string(&mut page).unwrap();
+    assert!(page.contains("scopewarden_oauth_clients"), "the daemon shows what the story recorded:\n{page}");
+
+    let told = Command::new("kill").args(["-TERM", &running.id().to_string()]).status().unwrap();
+    assert!(told.success());
+    assert_eq!(running.wait().unwrap().code(), Some(0));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "something is left behind");
+}
