@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fmt::Debug, fs, path::Path};
 
 use scopewarden::{
+    cli,
     domain::{event::CauseKind, message::MessageKind},
     telemetry::{Kind, SERIES},
 };
@@ -70,6 +71,32 @@ fn every_message_and_cause_is_documented() {
     agree(&first_cells(&page, "## Types"), &types, "docs/events.md, Types");
     let causes = set(CauseKind::ALL.map(CauseKind::as_str));
     agree(&first_cells(&page, "## Causes"), &causes, "docs/events.md, Causes");
+}
+
+#[test]
+fn every_command_is_in_the_readme() {
+    let page = document("README.md");
+    // A row begins with the whole usage: `access CLIENT|--all [--operations]`.
+    let documented: BTreeSet<String> = first_cells(&page, "## Commands")
+        .into_iter()
+        .filter_map(|usage| usage.split_whitespace().next().map(str::to_owned))
+        .filter(|word| !word.starts_with(|first: char| first.is_ascii_digit()))
+        .collect();
+    let real = cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    agree(&documented, &real, "README.md, Commands");
+    for command in cli::command().get_subcommands() {
+        let rows: Vec<String> = rows(&page, "## Commands").into_iter().map(|row| row[0].clone()).collect();
+        let usage = rows.iter().find(|row| row.trim_start_matches('`').starts_with(command.get_name()));
+        let options = usage.into_iter().flat_map(|usage| usage.split([' ', '[', ']', '|', '\\', '`']));
+        let known: BTreeSet<&str> = command
+            .get_arguments()
+            .chain(command.get_subcommands().flat_map(clap::Command::get_arguments))
+            .filter_map(|argument| argument.get_long())
+            .collect();
+        for option in options.filter_map(|word| word.strip_prefix("--")) {
+            assert!(known.contains(option), "README.md: {} has no option --{option}", command.get_name());
+        }
+    }
 }
 
 #[test]

@@ -34,7 +34,7 @@ scrape_configs:
 """)
         self.process = subprocess.Popen(
             ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder}/tsdb",
-             f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn"])
+             f"--web.listen-address=127.0.0.1:{port}", "--log.level=error"])
 
     def ask(self, path):
         answer = get(self.url + path)
