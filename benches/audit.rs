@@ -24,6 +24,8 @@ use serde_json::{Value, json};
 const PROGRAM: &str = env!("CARGO_BIN_EXE_scopewarden");
 
 fn main() {
+    // reqwest takes the process's provider; the program installs its own, and this is another process.
+    rustls::crypto::ring::default_provider().install_default().unwrap();
     println!(
         "| clients | audit | API calls | waiting on HTTP | analysis | storing | past | growth | peak RSS |"
     );
