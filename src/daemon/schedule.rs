@@ -29,7 +29,9 @@ pub struct Error {
 impl Schedule {
     /// Reads an expression that the configuration has checked.
     pub fn parse(expression: &str) -> Result<Self, Error> {
-        let parser = CronParser::builder().seconds(Seconds::Required).year(Year::Optional).build();
+        // As tokio-cron-scheduler reads it: where both days are named, both must agree.
+        let parser =
+            CronParser::builder().seconds(Seconds::Required).year(Year::Optional).dom_and_dow(true).build();
         let cron = parser
             .parse(expression)
             .map_err(|error| Error { expression: expression.to_owned(), reason: error.to_string() })?;
@@ -113,6 +115,12 @@ mod tests {
         }
         let due = schedule.due_between(at("2026-11-24T10:00:03.97Z"), at("2026-11-24T10:01:00.2Z"));
         assert_eq!(due, Some((at("2026-11-24T10:01:00Z"), 1)));
+    }
+
+    #[test]
+    fn a_day_of_the_month_and_one_of_the_week_must_agree() {
+        let schedule = Schedule::parse("0 0 0 1 * MON").unwrap();
+        assert_eq!(schedule.next_after(at("2026-11-24T10:00:00Z")), Some(at("2027-02-01T00:00:00Z")));
     }
 
     #[test]
