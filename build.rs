@@ -4,16 +4,16 @@ use std::{ffi::OsStr, path::Path, process::Command};
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-env-changed=SCOPEWARDEN_REVISION");
+    println!("cargo:rerun-if-env-changed=BUILD_REVISION");
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     if let Some(rustc) = first_line(&rustc, &["--version"]) {
-        println!("cargo:rustc-env=SCOPEWARDEN_RUSTC={rustc}");
+        println!("cargo:rustc-env=BUILD_RUSTC={rustc}");
     }
-    // A packager who builds from a tarball sets SCOPEWARDEN_REVISION, which the compiler then sees by itself.
-    if std::env::var_os("SCOPEWARDEN_REVISION").is_none()
+    // A packager who builds from a tarball sets BUILD_REVISION, which the compiler then sees by itself.
+    if std::env::var_os("BUILD_REVISION").is_none()
         && let Some(revision) = first_line("git".as_ref(), &["rev-parse", "--short=12", "HEAD"])
     {
-        println!("cargo:rustc-env=SCOPEWARDEN_REVISION={revision}");
+        println!("cargo:rustc-env=BUILD_REVISION={revision}");
         // The log of HEAD grows with each commit and checkout, also where HEAD itself (a branch name) stays.
         if let Some(log) = first_line("git".as_ref(), &["rev-parse", "--git-path", "logs/HEAD"])
             && Path::new(&log).exists()

@@ -121,8 +121,8 @@ impl Metrics {
         build_info
             .with_label_values(&[
                 env!("CARGO_PKG_VERSION"),
-                option_env!("SCOPEWARDEN_REVISION").unwrap_or("unknown"),
-                option_env!("SCOPEWARDEN_RUSTC").unwrap_or("unknown"),
+                option_env!("BUILD_REVISION").unwrap_or("unknown"),
+                option_env!("BUILD_RUSTC").unwrap_or("unknown"),
             ])
             .set(1.0);
         registry.register(Box::new(build_info))?;
