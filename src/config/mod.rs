@@ -21,13 +21,13 @@ use std::{
     time::Duration,
 };
 
-use secrecy::SecretString;
 use url::Url;
 
 pub use self::{
     describe::describe,
     environment::Environment,
     problem::{Problem, Problems},
+    secret::Secret,
 };
 use self::{org::Names, problem::Refusal, section::Section};
 use crate::domain::{ScopeEnforcement, Severity};
@@ -96,14 +96,14 @@ impl Config {
 }
 
 /// `[storage]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Storage {
     /// The database file.
     pub path: PathBuf,
 }
 
 /// `[server]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Server {
     /// Address of `/metrics`, health, API and pages. Default `127.0.0.1:9840`.
     pub listen: SocketAddr,
@@ -112,7 +112,7 @@ pub struct Server {
 }
 
 /// `[audit]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Audit {
     /// Cron expression, seconds first, UTC, already checked (a five-field one was given its `0` second).
     /// A particular year stays as the seventh field.
@@ -124,7 +124,7 @@ pub struct Audit {
 }
 
 /// One `[[org]]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Org {
     /// Alias used everywhere: labels, alerts, `--org`.
     pub name: String,
@@ -137,20 +137,20 @@ pub struct Org {
     /// The auditor's own OAuth client.
     pub client_id: String,
     /// Its secret.
-    pub client_secret: SecretString,
+    pub client_secret: Secret,
     /// Whether the organisation enforces scopes.
     pub scope_enforcement: ScopeEnforcement,
 }
 
 /// One `[[receiver]]` of kind `webhook`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Receiver {
     /// Its name: labels, outbox.
     pub name: String,
     /// Where to post; may itself be a secret, so it is never logged whole.
     pub url: SecretUrl,
     /// The signing secret, `whsec_…`.
-    pub secret: SecretString,
+    pub secret: Secret,
     /// Alerts below it are not sent here. Default `info` (everything).
     pub min_severity: Severity,
     /// Refuse loopback and private addresses too. Default false.
@@ -158,7 +158,7 @@ pub struct Receiver {
 }
 
 /// A URL that prints as its origin only: path and query may carry a token.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct SecretUrl(Url);
 
 impl SecretUrl {

@@ -39,6 +39,19 @@ pub(super) struct Values {
     pub(super) orgs: BTreeMap<String, OrgValues>,
     pub(super) receivers: BTreeMap<String, OutboxValues>,
     pub(super) db_bytes: BTreeMap<&'static str, i64>,
+    pub(super) program: ProgramValues,
+}
+
+/// What the program says of itself; `None` until known.
+#[derive(Debug, Default)]
+pub(super) struct ProgramValues {
+    pub(super) reload_successful: Option<bool>,
+    pub(super) reload_success: Option<DateTime<Utc>>,
+    pub(super) db_free: Option<i64>,
+    pub(super) db_writable: Option<bool>,
+    pub(super) db_sound: Option<bool>,
+    pub(super) backup_success: Option<DateTime<Utc>>,
+    pub(super) backup_interval_s: Option<f64>,
 }
 
 /// One organisation's values; `None` until known.
@@ -79,6 +92,34 @@ pub(super) struct Gauges {
     outbox_messages: GaugeVec,
     outbox_oldest: GaugeVec,
     db_size: GaugeVec,
+    program: [GaugeVec; 7],
+}
+
+/// The gauges without labels, in the order of [`ProgramValues`].
+const PROGRAM: [Series; 7] = [
+    series::CONFIG_RELOAD_SUCCESSFUL,
+    series::CONFIG_RELOAD_SUCCESS,
+    series::DB_FREE,
+    series::DB_WRITABLE,
+    series::DB_INTEGRITY,
+    series::DB_BACKUP_SUCCESS,
+    series::DB_BACKUP_INTERVAL,
+];
+
+impl ProgramValues {
+    fn each(&self) -> [Option<f64>; 7] {
+        let flag = |holds: Option<bool>| holds.map(|holds| if holds { 1.0 } else { 0.0 });
+        let time = |at: Option<DateTime<Utc>>| at.map(|at| float(at.timestamp()));
+        [
+            flag(self.reload_successful),
+            time(self.reload_success),
+            self.db_free.map(float),
+            flag(self.db_writable),
+            flag(self.db_sound),
+            time(self.backup_success),
+            self.backup_interval_s,
+        ]
+    }
 }
 
 impl Gauges {
@@ -89,7 +130,12 @@ impl Gauges {
             registry.register(Box::new(gauge.clone()))?;
             Ok::<_, prometheus::Error>(gauge)
         };
+        let mut program = Vec::with_capacity(PROGRAM.len());
+        for series in PROGRAM {
+            program.push(gauge(series)?);
+        }
         Ok(Self {
+            program: program.try_into().expect("one gauge a series"),
             org_info: gauge(series::ORG_INFO)?,
             up: gauge(series::UP)?,
             last_success: gauge(series::AUDIT_LAST_SUCCESS)?,
@@ -107,8 +153,8 @@ impl Gauges {
         })
     }
 
-    fn all(&self) -> [&GaugeVec; 14] {
-        [
+    fn all(&self) -> impl Iterator<Item = &GaugeVec> {
+        let labelled = [
             &self.org_info,
             &self.up,
             &self.last_success,
@@ -123,7 +169,8 @@ impl Gauges {
             &self.outbox_messages,
             &self.outbox_oldest,
             &self.db_size,
-        ]
+        ];
+        labelled.into_iter().chain(&self.program)
     }
 
     /// Makes the gauges say what `values` says and nothing else. The caller keeps others from gathering meanwhile.
@@ -141,6 +188,11 @@ impl Gauges {
         }
         for (file, bytes) in &values.db_bytes {
             self.db_size.with_label_values(&[file]).set(float(*bytes));
+        }
+        for (gauge, value) in self.program.iter().zip(values.program.each()) {
+            if let Some(value) = value {
+                gauge.with_label_values::<&str>(&[]).set(value);
+            }
         }
     }
 

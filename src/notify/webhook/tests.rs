@@ -23,7 +23,7 @@ fn receiver(url: &str) -> Receiver {
     Receiver {
         name: "secops".to_owned(),
         url: SecretUrl::new(Url::parse(url).unwrap()),
-        secret: SecretString::from(SECRET),
+        secret: SecretString::from(SECRET).into(),
         min_severity: Severity::Info,
         deny_private: false,
     }
@@ -374,7 +374,7 @@ async fn no_secret_is_shown_anywhere() {
         shown.push(format!("{:?}", webhook.deliver("msg_1", BODY, 1, at(1)).await));
     }
     closer.abort();
-    let bad = Receiver { secret: SecretString::from("whsec_canary!canary"), ..receiver(&server.uri()) };
+    let bad = Receiver { secret: SecretString::from("whsec_canary!canary").into(), ..receiver(&server.uri()) };
     let error = Webhook::new(&bad).unwrap_err();
     shown.push(format!("{error} {error:?}"));
     tracing::trace!("the log is on");

@@ -58,6 +58,12 @@ fn filled() -> Metrics {
     metrics.delivery_failure("secops", "timeout");
     metrics.db_size(DbFile::Main, 4096);
     metrics.db_size(DbFile::Wal, 0);
+    metrics.db_free(1 << 30);
+    metrics.db_writable(true);
+    metrics.db_sound(true);
+    metrics.backup_made(at(3_600));
+    metrics.backup_interval(Some(86_400.0));
+    metrics.config_loaded(at(1));
     metrics
 }
 
@@ -85,6 +91,36 @@ fn the_page_holds_exactly_the_listed_families() {
     assert_eq!(listed.len(), SERIES.len(), "a name is listed twice");
     if cfg!(target_os = "linux") {
         assert!(count(&page, "process_resident_memory_bytes") == 1, "no process metrics");
+    }
+}
+
+#[test]
+fn who_left_the_configuration_leaves_the_page() {
+    let metrics = filled();
+    metrics.keep_only(&["globex".to_owned()], &[]);
+    let page = metrics.render();
+    assert!(page.contains("org=\"globex\"") && !page.contains("acme") && !page.contains("secops"), "{page}");
+    // Counted anew if they come back.
+    metrics.preset(&["acme".to_owned()], &[], &CHECKS);
+    assert_eq!(value(&metrics.render(), "scopewarden_audit_runs_total{org=\"acme\"}"), Some("0"));
+}
+
+#[test]
+fn a_refused_configuration_shows_and_does_not_move_the_time() {
+    let metrics = filled();
+    let successful = |metrics: &Metrics| {
+        let page = metrics.render();
+        let of = |name: &str| value(&page, &format!("scopewarden_config_last_reload_{name}")).unwrap().to_owned();
+        (of("successful"), of("success_timestamp_seconds"))
+    };
+    metrics.config_refused();
+    assert_eq!(successful(&metrics), ("0".to_owned(), "1".to_owned()));
+    metrics.config_loaded(at(50));
+    assert_eq!(successful(&metrics), ("1".to_owned(), "50".to_owned()));
+    // Nothing is claimed that is not known.
+    let page = Metrics::new().render();
+    for family in ["config_last_reload_successful", "db_integrity_ok", "db_backup_interval_seconds"] {
+        assert_eq!(count(&page, &format!("scopewarden_{family}")), 0, "{family}");
     }
 }
 
