@@ -54,7 +54,7 @@ fn write_keeping(out: &mut String, retention: Retention, backup: Option<&Backup>
 /// A size in the largest unit that leaves no fraction.
 fn bytes(bytes: u64) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    let unit = units.into_iter().find(|(size, _)| bytes != 0 && bytes % size == 0);
+    let unit = units.into_iter().find(|(size, _)| bytes != 0 && bytes.is_multiple_of(*size));
     unit.map_or_else(|| bytes.to_string(), |(size, name)| format!("{}{name}", bytes / size))
 }
 
