@@ -17,7 +17,7 @@ use anyhow::{Context as _, bail};
 use chrono::TimeDelta;
 use tokio::{
     net::TcpListener,
-    sync::{Notify, mpsc},
+    sync::{Notify, mpsc, watch},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
@@ -94,15 +94,13 @@ impl Daemon {
         let gap = self.schedule.longest_gap(now);
         let mut tasks: JoinSet<&'static str> = JoinSet::new();
 
+        let (_writable, writable) = watch::channel(true);
         let wakes: Arc<Vec<Arc<Notify>>> = Arc::new(self.receivers.iter().map(|_| Arc::default()).collect());
         for (receiver, wake) in self.receivers.iter().zip(wakes.iter()) {
-            let delivery = delivery::deliver(
-                self.store.clone(),
-                Arc::clone(receiver),
-                Arc::clone(&self.metrics),
-                Arc::clone(wake),
-                stop.child_token(),
-            );
+            let (receiver, metrics) = (Arc::clone(receiver), Arc::clone(&self.metrics));
+            let courier = delivery::Courier::new(self.store.clone(), receiver, metrics);
+            let delivery =
+                delivery::deliver(courier, Arc::clone(wake), writable.clone(), |_| {}, stop.child_token());
             tasks.spawn(async move {
                 delivery.await;
                 "delivery"

@@ -19,7 +19,10 @@ use super::{
 };
 
 /// Every step of the schema, oldest first; see `migrations/README.md`.
-const STEPS: [(i64, &str, &str); 1] = [(1, "initial", include_str!("../../migrations/0001_initial.sql"))];
+const STEPS: [(i64, &str, &str); 2] = [
+    (1, "initial", include_str!("../../migrations/0001_initial.sql")),
+    (2, "dead_letters", include_str!("../../migrations/0002_dead_letters.sql")),
+];
 
 /// The version of the schema that this program reads and writes.
 pub const SCHEMA: i64 = STEPS[STEPS.len() - 1].0;
