@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{
-    Shared, clock, delivery,
+    Shared, clock,
+    delivery::{self, Courier},
     fleet::{Change, Fleet, Life},
     keeping::{Keeper, Policies},
     organisation::{Loop, Settings},
@@ -75,10 +76,12 @@ impl Crew {
             .receivers
             .plan(receivers.collect(), async |receiver, stop| {
                 let webhook = Arc::new(Webhook::new(receiver)?);
-                Ok(Box::pin(delivery::deliver(shared.store.clone(), webhook, Arc::clone(&shared.metrics), Arc::default(), stop)) as Life)
+                let courier = Courier::new(shared.store.clone(), webhook, Arc::clone(&shared.metrics));
+                let (wake, storage) = (shared.outbox.subscribe(), Arc::clone(&shared.storage));
+                Ok(Box::pin(delivery::deliver(courier, wake, storage, stop)) as Life)
             })
             .await?;
-        let policies = Policies { retention: config.retention.clone(), backup: config.backup.clone() };
+        let policies = Policies { retention: config.retention, backup: config.backup.clone() };
         let keeper = self
             .keeper
             .plan(BTreeMap::from([("keeper".to_owned(), policies)]), async |policies, stop| {

@@ -54,7 +54,7 @@ impl Keeper {
             Some(backup) => Some((backup.clone(), Schedule::parse(&backup.schedule)?)),
             None => None,
         };
-        Ok(Self { store, storage, metrics, retention: policies.retention.clone(), backup })
+        Ok(Self { store, storage, metrics, retention: policies.retention, backup })
     }
 
     /// Checks, forgets and copies when each is due, until `stop`. What it is doing then is left: a copy that is not
@@ -175,7 +175,10 @@ pub(super) async fn check_at_start(
         tokio::spawn(async move { check_file(&store, &storage, &metrics).await })
     };
     if tokio::time::timeout(FIRST_CHECK_LIMIT, check).await.is_err() {
-        warn!("the check of the database file takes longer than {} s; audits begin meanwhile", FIRST_CHECK_LIMIT.as_secs());
+        warn!(
+            "the check of the database file takes longer than {} s; audits begin meanwhile",
+            FIRST_CHECK_LIMIT.as_secs()
+        );
     }
     match storage.blocked() {
         Some(blocked) if blocked.fault == store::Fault::Corrupt => {

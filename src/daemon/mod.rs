@@ -91,12 +91,8 @@ impl Daemon {
         let metrics = Arc::new(Metrics::new());
         reload::announce(&metrics, &config, clock::now());
         let health = Arc::new(Health::default());
-        let storage = Storage::new(
-            store.clone(),
-            config.storage.min_free,
-            Arc::clone(&metrics),
-            Arc::clone(&health),
-        );
+        let storage =
+            Storage::new(store.clone(), config.storage.min_free, Arc::clone(&metrics), Arc::clone(&health));
         let shared = Shared {
             store,
             metrics,

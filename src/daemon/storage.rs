@@ -101,7 +101,7 @@ impl Storage {
     }
 
     /// One look; `tried` is when a blocked disk was found or last tried.
-    async fn look(&self, tried: Option<Instant>) -> Option<Instant> {
+    pub(super) async fn look(&self, tried: Option<Instant>) -> Option<Instant> {
         let lacks = self.lacks_space().await;
         let Some(blocked) = self.blocked() else {
             if let Some(reason) = lacks {
@@ -227,7 +227,11 @@ mod tests {
         place.report(Problem::Full);
         assert_eq!(place.fault(), Some(Fault::Full));
         assert!(told.has_changed().unwrap() && place.shows("scopewarden_db_writable 0"));
-        assert!(place.health.not_ready()[0].starts_with("storage: database "), "{:?}", place.health.not_ready());
+        assert!(
+            place.health.not_ready()[0].starts_with("storage: database "),
+            "{:?}",
+            place.health.not_ready()
+        );
 
         place.storage.look(None).await;
         assert_eq!(place.fault(), None);

@@ -19,9 +19,10 @@ use super::{
 };
 
 /// Every step of the schema, oldest first; see `migrations/README.md`.
-const STEPS: [(i64, &str, &str); 2] = [
+const STEPS: [(i64, &str, &str); 3] = [
     (1, "initial", include_str!("../../migrations/0001_initial.sql")),
     (2, "retention", include_str!("../../migrations/0002_retention.sql")),
+    (3, "dead_letters", include_str!("../../migrations/0003_dead_letters.sql")),
 ];
 
 /// The version of the schema that this program reads and writes.

@@ -37,7 +37,7 @@ pub struct AuditGauges {
 pub(super) struct Values {
     pub(super) checks: BTreeSet<(String, Severity)>,
     pub(super) orgs: BTreeMap<String, OrgValues>,
-    pub(super) receivers: BTreeMap<String, OutboxValues>,
+    pub(super) receivers: BTreeMap<String, ReceiverValues>,
     pub(super) db_bytes: BTreeMap<&'static str, i64>,
     pub(super) program: ProgramValues,
 }
@@ -67,12 +67,22 @@ pub(super) struct OrgValues {
     pub(super) audit: Option<AuditGauges>,
 }
 
-/// One receiver's queue.
+/// What the outbox holds for one receiver.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Queue {
+    /// Messages to be sent.
+    pub pending: i64,
+    /// Messages given up.
+    pub dead: i64,
+    /// When the oldest pending message was recorded.
+    pub oldest: Option<DateTime<Utc>>,
+}
+
+/// One receiver's values.
 #[derive(Debug, Default)]
-pub(super) struct OutboxValues {
-    pub(super) pending: i64,
-    pub(super) dead: i64,
-    pub(super) oldest: Option<DateTime<Utc>>,
+pub(super) struct ReceiverValues {
+    pub(super) queue: Queue,
+    pub(super) circuit_open: bool,
 }
 
 /// The registered gauges. Only [`Gauges::rewrite`] writes to them.
@@ -91,6 +101,7 @@ pub(super) struct Gauges {
     token_expiry: GaugeVec,
     outbox_messages: GaugeVec,
     outbox_oldest: GaugeVec,
+    circuit_open: GaugeVec,
     db_size: GaugeVec,
     program: [GaugeVec; 7],
 }
@@ -149,6 +160,7 @@ impl Gauges {
             token_expiry: gauge(series::API_TOKEN_EXPIRY)?,
             outbox_messages: gauge(series::OUTBOX_MESSAGES)?,
             outbox_oldest: gauge(series::OUTBOX_OLDEST_PENDING)?,
+            circuit_open: gauge(series::RECEIVER_CIRCUIT_OPEN)?,
             db_size: gauge(series::DB_SIZE)?,
         })
     }
@@ -168,6 +180,7 @@ impl Gauges {
             &self.token_expiry,
             &self.outbox_messages,
             &self.outbox_oldest,
+            &self.circuit_open,
             &self.db_size,
         ];
         labelled.into_iter().chain(&self.program)
@@ -181,10 +194,11 @@ impl Gauges {
         for (org, seen) in &values.orgs {
             self.rewrite_org(org, seen, &values.checks);
         }
-        for (receiver, queue) in &values.receivers {
+        for (receiver, ReceiverValues { queue, circuit_open }) in &values.receivers {
             self.outbox_messages.with_label_values(&[receiver, "pending"]).set(float(queue.pending));
             self.outbox_messages.with_label_values(&[receiver, "dead"]).set(float(queue.dead));
             set_time(&self.outbox_oldest, receiver, queue.oldest);
+            set(&self.circuit_open, receiver, Some(if *circuit_open { 1.0 } else { 0.0 }));
         }
         for (file, bytes) in &values.db_bytes {
             self.db_size.with_label_values(&[file]).set(float(*bytes));

@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGauge, Registry, TextEncoder};
 
 use super::{
-    gauges::{AuditGauges, Gauges, OrgValues, Values},
+    gauges::{AuditGauges, Gauges, OrgValues, Queue, Values},
     series,
 };
 use crate::domain::{Severity, event::CauseKind};
@@ -274,11 +274,20 @@ impl Metrics {
         self.org(org, |values| values.token_expires = Some(at));
     }
 
-    /// What a receiver's queue holds; `oldest` is when the oldest pending message was recorded.
-    pub fn outbox(&self, receiver: &str, pending: i64, dead: i64, oldest: Option<DateTime<Utc>>) {
+    /// What the outbox holds, by receiver: the whole of it. A receiver that is not named has nothing waiting.
+    pub fn outbox(&self, queues: impl IntoIterator<Item = (String, Queue)>) {
         let mut values = self.values();
-        let queue = values.receivers.entry(receiver.to_owned()).or_default();
-        (queue.pending, queue.dead, queue.oldest) = (pending, dead, oldest);
+        for receiver in values.receivers.values_mut() {
+            receiver.queue = Queue::default();
+        }
+        for (receiver, queue) in queues {
+            values.receivers.entry(receiver).or_default().queue = queue;
+        }
+    }
+
+    /// Whether a receiver is left alone: it rests after failures, or is disabled.
+    pub fn circuit(&self, receiver: &str, is_open: bool) {
+        self.values().receivers.entry(receiver.to_owned()).or_default().circuit_open = is_open;
     }
 
     /// One attempt to deliver.

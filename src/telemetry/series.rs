@@ -70,6 +70,7 @@ pub const SERIES: &[Series] = &[
     OUTBOX_OLDEST_PENDING,
     DELIVERY_ATTEMPTS,
     DELIVERY_FAILURES,
+    RECEIVER_CIRCUIT_OPEN,
     SCHEDULER_MISSED_RUNS,
     CONFIG_RELOAD_SUCCESSFUL,
     CONFIG_RELOAD_SUCCESS,
@@ -175,6 +176,11 @@ pub(super) const DELIVERY_FAILURES: Series = Series::counter(
     "scopewarden_delivery_failures_total",
     &["receiver", "reason"],
     "Attempts to deliver an alert that failed.",
+);
+pub(super) const RECEIVER_CIRCUIT_OPEN: Series = Series::gauge(
+    "scopewarden_receiver_circuit_open",
+    &["receiver"],
+    "Whether a receiver rests after failures or is disabled (1), or gets alerts as they come (0).",
 );
 pub(super) const SCHEDULER_MISSED_RUNS: Series = Series::counter(
     "scopewarden_scheduler_missed_runs_total",

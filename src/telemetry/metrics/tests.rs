@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::{
     domain::Fact,
-    telemetry::{Kind, SERIES, Series},
+    telemetry::{Kind, Queue, SERIES, Series},
 };
 
 const CHECKS: [(&str, Severity); 2] =
@@ -39,6 +39,10 @@ fn count(page: &str, family: &str) -> usize {
     page.lines().filter(|line| line.split(['{', ' ']).next().is_some_and(|name| name == family)).count()
 }
 
+fn queue(pending: i64, dead: i64, oldest: Option<DateTime<Utc>>) -> (String, Queue) {
+    ("secops".to_owned(), Queue { pending, dead, oldest })
+}
+
 /// Calls every method once, so that every family has a line.
 fn filled() -> Metrics {
     let metrics = preset();
@@ -53,7 +57,8 @@ fn filled() -> Metrics {
     metrics.api_request("oauth_clients", 0.12);
     metrics.api_retry("http_429");
     metrics.token_expires("acme", at(86_400));
-    metrics.outbox("secops", 3, 1, Some(at(90)));
+    metrics.outbox([queue(3, 1, Some(at(90)))]);
+    metrics.circuit("secops", true);
     metrics.delivery_attempt("secops");
     metrics.delivery_failure("secops", "timeout");
     metrics.db_size(DbFile::Main, 4096);
@@ -110,7 +115,8 @@ fn a_refused_configuration_shows_and_does_not_move_the_time() {
     let metrics = filled();
     let successful = |metrics: &Metrics| {
         let page = metrics.render();
-        let of = |name: &str| value(&page, &format!("scopewarden_config_last_reload_{name}")).unwrap().to_owned();
+        let of =
+            |name: &str| value(&page, &format!("scopewarden_config_last_reload_{name}")).unwrap().to_owned();
         (of("successful"), of("success_timestamp_seconds"))
     };
     metrics.config_refused();
@@ -246,9 +252,9 @@ fn a_check_that_nobody_announced_adds_no_label() {
 fn an_empty_outbox_has_no_oldest_message() {
     let metrics = preset();
     let oldest = r#"scopewarden_outbox_oldest_pending_timestamp_seconds{receiver="secops"}"#;
-    metrics.outbox("secops", 2, 0, Some(at(90)));
+    metrics.outbox([queue(2, 0, Some(at(90)))]);
     assert_eq!(value(&metrics.render(), oldest), Some("90"));
-    metrics.outbox("secops", 0, 2, None);
+    metrics.outbox([queue(0, 2, None)]);
     let page = metrics.render();
     assert_eq!(value(&page, oldest), None);
     assert_eq!(value(&page, r#"scopewarden_outbox_messages{receiver="secops",state="pending"}"#), Some("0"));
@@ -261,4 +267,30 @@ fn a_name_cannot_break_out_of_its_label() {
     metrics.org_info("a\"}\nb\\", "id", "region");
     let page = metrics.render();
     assert!(page.contains(r#"org="a\"}\nb\\""#), "{page}");
+}
+
+#[test]
+fn a_queue_that_emptied_shows_as_empty() {
+    let metrics = preset();
+    metrics
+        .outbox([queue(2, 1, Some(at(90))), ("retired".to_owned(), Queue { dead: 4, ..Queue::default() })]);
+    assert!(metrics.render().contains(r#"scopewarden_outbox_messages{receiver="retired",state="dead"} 4"#));
+    metrics.outbox([]);
+    let page = metrics.render();
+    for state in ["pending", "dead"] {
+        let series = format!(r#"scopewarden_outbox_messages{{receiver="secops",state="{state}"}}"#);
+        assert_eq!(value(&page, &series), Some("0"));
+    }
+    assert!(!page.contains("oldest_pending_timestamp_seconds{"), "{page}");
+}
+
+#[test]
+fn a_circuit_is_closed_until_it_opens() {
+    let metrics = preset();
+    let series = r#"scopewarden_receiver_circuit_open{receiver="secops"}"#;
+    assert_eq!(value(&metrics.render(), series), Some("0"));
+    metrics.circuit("secops", true);
+    assert_eq!(value(&metrics.render(), series), Some("1"));
+    metrics.outbox([queue(2, 1, Some(at(90)))]);
+    assert_eq!(value(&metrics.render(), series), Some("1"), "the queue is another matter");
 }
