@@ -8,6 +8,7 @@
 mod access;
 mod arguments;
 mod audit;
+mod backup;
 mod check_config;
 mod clients;
 mod demo;
@@ -82,6 +83,7 @@ enum Command {
     Findings(findings::Arguments),
     Verify(verify::Arguments),
     Outbox(outbox::Arguments),
+    Backup(backup::Arguments),
 }
 
 /// Everything that can be typed, for whoever documents or checks it.
@@ -138,6 +140,7 @@ impl Command {
             Self::Findings(arguments) => findings::run(&arguments).await,
             Self::Verify(arguments) => verify::run(&arguments).await,
             Self::Outbox(arguments) => outbox::run(&arguments).await,
+            Self::Backup(arguments) => backup::run(&arguments).await,
         }
     }
 }
