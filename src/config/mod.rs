@@ -33,7 +33,7 @@ use self::{org::Names, problem::Refusal, section::Section};
 use crate::domain::{ScopeEnforcement, Severity};
 
 /// The most organisations; each is a value of a metric label.
-const MOST_ORGS: usize = 50;
+const MOST_ORGS: usize = 100;
 
 /// The most receivers.
 const MOST_RECEIVERS: usize = 10;
@@ -49,6 +49,10 @@ pub struct Config {
     pub server: Server,
     /// When and how audits run.
     pub audit: Audit,
+    /// How long the content of snapshots is kept.
+    pub retention: Retention,
+    /// When backups are made and where they go; `None`: only by hand.
+    pub backup: Option<Backup>,
     /// The audited organisations, at least one, names unique.
     pub orgs: Vec<Org>,
     /// Where alerts go; may be empty. Names unique.
@@ -75,6 +79,8 @@ impl Config {
         let storage = root.table("storage", |section| Storage::read(section, &directory));
         let server = root.table("server", Server::read);
         let audit = root.table("audit", Audit::read);
+        let retention = root.table("retention", Retention::read);
+        let backup = root.optional_table("backup", |section| Backup::read(section, &directory));
         let mut names = Names::new();
         let orgs = root.tables("org", MOST_ORGS, |section| Org::read(section, &mut names, &directory));
         if orgs.as_ref().is_some_and(Vec::is_empty) {
@@ -88,6 +94,11 @@ impl Config {
             storage,
             server: server?,
             audit,
+            retention,
+            backup: match backup {
+                Some(backup) => Some(backup?),
+                None => None,
+            },
             orgs: orgs?.into_iter().collect::<Option<_>>()?,
             receivers: receivers?.into_iter().collect::<Option<_>>()?,
             file,
@@ -100,6 +111,29 @@ impl Config {
 pub struct Storage {
     /// The database file.
     pub path: PathBuf,
+    /// Audits stop while its file system has less free space than this, in bytes; 0: never. Default 64 MiB.
+    pub min_free: u64,
+}
+
+/// `[retention]`: which snapshots can be rebuilt. The last one of each month can for ever, and so can those that an
+/// open finding needs; that an audit took place, and what it concluded, is never forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// How long every snapshot is kept. Default 30 days.
+    pub keep_all: Duration,
+    /// How long the last snapshot of each day (UTC) is kept; at least `keep_all`. Default 365 days.
+    pub keep_daily: Duration,
+}
+
+/// `[backup]`: verified copies of the database, made while the daemon runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backup {
+    /// Cron expression as in [`Audit::schedule`]. Default `0 30 2 * * *`.
+    pub schedule: String,
+    /// The folder that they go to.
+    pub directory: PathBuf,
+    /// How many are kept; the oldest go first. Default 7.
+    pub keep: u32,
 }
 
 /// `[server]`.
