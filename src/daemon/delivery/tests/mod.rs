@@ -134,6 +134,7 @@ impl World {
             secret: SecretString::from("whsec_Y2FuYXJ5LXNlY3JldC1jYW5hcnktc2VjcmV0"),
             min_severity: Severity::Info,
             deny_private: false,
+            proxy: None,
         };
         let webhook = Arc::new(Webhook::new(&receiver).unwrap());
         Courier::new(self.store.clone(), webhook, Arc::clone(&self.metrics))
