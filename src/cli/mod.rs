@@ -13,6 +13,7 @@ mod clients;
 mod demo;
 mod diff;
 mod findings;
+mod healthcheck;
 mod outbox;
 mod output;
 mod run;
@@ -82,6 +83,7 @@ enum Command {
     Findings(findings::Arguments),
     Verify(verify::Arguments),
     Outbox(outbox::Arguments),
+    Healthcheck(healthcheck::Arguments),
 }
 
 /// Everything that can be typed, for whoever documents or checks it.
@@ -138,6 +140,7 @@ impl Command {
             Self::Findings(arguments) => findings::run(&arguments).await,
             Self::Verify(arguments) => verify::run(&arguments).await,
             Self::Outbox(arguments) => outbox::run(&arguments).await,
+            Self::Healthcheck(arguments) => healthcheck::run(&arguments).await,
         }
     }
 }
