@@ -59,7 +59,7 @@ fn dashboard_queries() -> Vec<(String, String)> {
     collect(&dashboard, "", &mut found);
     // `label_values(SERIES, LABEL)`: its label must be one of the series.
     for variable in dashboard["templating"]["list"].as_array().unwrap() {
-        if let Some(query) = variable["definition"].as_str() {
+        if let Some(query) = variable["query"]["query"].as_str() {
             let (series, label) =
                 query.strip_prefix("label_values(").unwrap().trim_end_matches(')').rsplit_once(", ").unwrap();
             found.push((variable["name"].to_string(), format!("sum by ({label}) ({series})")));
@@ -138,6 +138,42 @@ fn every_series_is_watched_or_there_is_a_reason() {
         }
     }
     all_hold("a series that nobody sees", &broken);
+}
+
+/// The anchor that a heading gets, as Git hosts make it.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|letter| letter.is_alphanumeric() || [' ', '-', '_'].contains(letter));
+    kept.collect::<String>().to_lowercase().replace(' ', "-")
+}
+
+#[test]
+fn links_of_the_guides_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (mut broken, mut seen) = (Vec::new(), 0);
+    for page in ["docs/operations.md", "docs/metrics.md", "deploy/README.md", "tests/peers/README.md"] {
+        let text = read(page);
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if target.contains("://") {
+                continue;
+            }
+            seen += 1;
+            let (file, section) = target.split_once('#').unwrap_or((target, ""));
+            let file =
+                if file.is_empty() { root.join(page) } else { root.join(page).parent().unwrap().join(file) };
+            let is_there = if section.is_empty() {
+                file.exists()
+            } else {
+                let text = fs::read_to_string(&file).unwrap_or_default();
+                text.lines()
+                    .any(|line| line.starts_with('#') && anchor(line.trim_matches(['#', ' '])) == section)
+            };
+            if !is_there {
+                broken.push(format!("{page}: {target}"));
+            }
+        }
+    }
+    assert!(seen > 30, "{seen} links");
+    all_hold("a link leads nowhere", &broken);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-"""The files of deploy/ as the programs read them that they are made for: promtool, amtool, systemd, hadolint, HCL."""
+"""The files of deploy/ as the programs read them that they are made for: promtool, amtool, systemd, hadolint,
+HCL, Grafana's own model of a dashboard."""
 
 import json
 import os
@@ -9,6 +10,9 @@ import tempfile
 from pathlib import Path
 
 import hcl2
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 # systemd's scale of exposure, times ten: at most 2.0.
@@ -110,8 +114,37 @@ def terraform_has_the_same_role():
     print(f"  python-hcl2: the role of auditor-role.json: {', '.join(sorted(terraform))}")
 
 
+# What Grafana's Prometheus data source reads of an annotation, and its model of annotations does not name.
+OF_THE_DATA_SOURCE = {"/annotations/list[0]/titleFormat", "/annotations/list[0]/textFormat", "/annotations/list[0]/step"}
+
+
+def lost(written, understood, place=""):
+    """Places of `written` that `understood` does not have, or has with another value."""
+    if isinstance(written, dict) and isinstance(understood, dict):
+        found = [lost(value, understood.get(key), f"{place}/{key}") for key, value in written.items()]
+    elif isinstance(written, list) and isinstance(understood, list) and len(written) == len(understood):
+        found = [lost(*pair, f"{place}[{index}]") for index, pair in enumerate(zip(written, understood))]
+    else:
+        return set() if written == understood else {place}
+    return set().union(*found)
+
+
+def grafana_reads_the_dashboard():
+    register_default_plugins()
+
+    def unread(dashboard):
+        return lost(dashboard, json.loads(JSONEncoder().encode(Dashboard.from_json(dashboard))))
+
+    dashboard = json.loads((DEPLOY / "grafana/scopewarden.json").read_text())
+    assert unread(dashboard) == OF_THE_DATA_SOURCE, f"Grafana does not know {sorted(unread(dashboard))}"
+    dashboard["panels"][1]["options"]["colourMode"] = "value"
+    assert "/panels[1]/options/colourMode" in unread(dashboard), "a misspelt option passes"
+    print(f"  Grafana's model: all of the dashboard's {len(dashboard['panels'])} panels and rows are understood")
+
+
 prometheus_reads_the_rules()
 alertmanager_reads_its_sample()
 systemd_reads_the_unit()
 hadolint_reads_the_image()
 terraform_has_the_same_role()
+grafana_reads_the_dashboard()
