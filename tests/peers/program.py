@@ -146,8 +146,10 @@ class Receiver:
 
 
 @contextmanager
-def daemon(folder, organisation, receiver):
-    """Runs `run` on `organisation`, an audit every five seconds; gives its address once it is ready."""
+def daemon(folder, organisation, receiver, wrapper=()):
+    """Runs `run` on `organisation`, an audit every five seconds; gives its address once it is ready.
+
+    `wrapper`: a command that starts the program in its place."""
     folder = Path(folder)
     url = f"http://127.0.0.1:{free_port()}"
     for name, secret in [("client_secret", organisation.announcement["client_secret"]), ("signing_secret", receiver.secret)]:
@@ -174,7 +176,7 @@ url = "{receiver.url}"
 secret_file = "signing_secret"
 """)
     log = open(folder / "log", "w")
-    process = subprocess.Popen([PROGRAM, "run", "--config", str(config)], stdout=log, stderr=log)
+    process = subprocess.Popen([*wrapper, PROGRAM, "run", "--config", str(config)], stdout=log, stderr=log)
     try:
         wait_for("readiness", lambda: process.poll() is not None or get(f"{url}/readyz") is not None)
         if process.poll() is not None:
