@@ -24,7 +24,7 @@ async fn audit_as(org: &Harness, role: &Value) -> Result<Report, Error> {
     let client = org.admin("POST", "/api/v2/oauth/clients", Some(client)).await;
     let mut who = org.config.orgs[0].clone();
     client["id"].as_str().unwrap().clone_into(&mut who.client_id);
-    who.client_secret = SecretString::from(client["secret"].as_str().unwrap());
+    who.client_secret = SecretString::from(client["secret"].as_str().unwrap()).into();
     let mut auditor = Auditor::new(&org.config, &who, org.store.clone(), Arc::clone(&org.metrics)).unwrap();
     auditor.audit(Duration::from_mins(1), &|_| {}, "2026-11-24T12:00:00Z".parse().unwrap()).await
 }
