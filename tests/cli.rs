@@ -7,6 +7,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, in its helping functions too")]
 
+#[path = "cli/asking.rs"]
+mod asking;
 #[path = "cli/auditing.rs"]
 mod auditing;
 #[path = "cli/keeping.rs"]

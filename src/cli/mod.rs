@@ -14,6 +14,7 @@ mod clients;
 mod demo;
 mod diff;
 mod findings;
+mod healthcheck;
 mod outbox;
 mod output;
 mod run;
@@ -84,6 +85,7 @@ enum Command {
     Verify(verify::Arguments),
     Outbox(outbox::Arguments),
     Backup(backup::Arguments),
+    Healthcheck(healthcheck::Arguments),
 }
 
 /// Everything that can be typed, for whoever documents or checks it.
@@ -141,6 +143,7 @@ impl Command {
             Self::Verify(arguments) => verify::run(&arguments).await,
             Self::Outbox(arguments) => outbox::run(&arguments).await,
             Self::Backup(arguments) => backup::run(&arguments).await,
+            Self::Healthcheck(arguments) => healthcheck::run(&arguments).await,
         }
     }
 }
