@@ -14,6 +14,7 @@
 #[path = "../live/mod.rs"]
 mod live;
 
+mod durability;
 mod kills;
 mod record;
 mod scene;
