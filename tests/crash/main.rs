@@ -15,6 +15,8 @@
 mod live;
 
 mod durability;
+mod faulty;
+mod full;
 mod kills;
 mod record;
 mod scene;
