@@ -35,6 +35,8 @@ impl Record {
     pub(crate) async fn read(home: &Home) -> Self {
         let options = SqliteConnectOptions::new().filename(home.database()).read_only(true);
         let mut connection = options.connect().await.unwrap();
+        // One moment for all that follows: a living daemon goes on writing.
+        sqlx::query("BEGIN").execute(&mut connection).await.unwrap();
         let audits =
             sqlx::query_scalar("SELECT id FROM audit ORDER BY seq").fetch_all(&mut connection).await.unwrap();
         let events: Vec<String> = sqlx::query_scalar("SELECT body FROM event ORDER BY audit, ord")
