@@ -137,6 +137,10 @@ fn the_least_configuration_gets_every_default() {
     assert_eq!(config.server.external_url.as_str(), "http://127.0.0.1:9840/");
     assert_eq!(config.audit.schedule, "0 */15 * * * *");
     assert_eq!((config.audit.timeout.as_secs(), config.audit.catalogue_max_age.as_secs()), (600, 3600));
+    assert_eq!(config.storage.min_free, 64 * 1024 * 1024);
+    let days = |days: u64| std::time::Duration::from_secs(days * 86_400);
+    assert_eq!((config.retention.keep_all, config.retention.keep_daily), (days(30), days(365)));
+    assert_eq!(config.backup, None);
     let org = &config.orgs[0];
     assert_eq!(org.login_url.as_str(), "https://login.mypurecloud.ie/");
     assert_eq!(org.api_url.as_str(), "https://api.mypurecloud.ie/");
@@ -186,6 +190,31 @@ fn variables_override_scalars_by_path() {
     assert!(config.storage.path.is_absolute() && config.storage.path.ends_with("other.db"));
     assert_eq!(config.orgs[1].client_id, "another");
     assert!(!config.receivers[0].deny_private);
+}
+
+#[test]
+fn a_variable_alone_can_ask_for_backups() {
+    let sandbox = Sandbox::new(&minimal());
+    let backup = sandbox
+        .load(&[("SCOPEWARDEN_BACKUP__DIRECTORY", "/backups"), ("SCOPEWARDEN_BACKUP__KEEP", "3")])
+        .unwrap()
+        .backup
+        .unwrap();
+    assert_eq!((backup.directory, backup.keep), (PathBuf::from("/backups"), 3));
+    assert_eq!(backup.schedule, "0 30 2 * * *");
+    assert_eq!(
+        sandbox.complaints(&[("SCOPEWARDEN_BACKUP__KEEP", "all")]),
+        [
+            "backup.directory: is missing: the folder that backups go to",
+            "backup.keep (from SCOPEWARDEN_BACKUP__KEEP): \"all\" is not a whole number"
+        ]
+    );
+}
+
+#[test]
+fn free_space_may_be_of_no_concern() {
+    let config = Sandbox::new(&minimal()).load(&[("SCOPEWARDEN_STORAGE__MIN_FREE", "0")]).unwrap();
+    assert_eq!(config.storage.min_free, 0);
 }
 
 #[test]
@@ -299,12 +328,12 @@ fn lists_are_bounded() {
         let sections = (0..orgs).map(org).chain((0..receivers).map(receiver));
         Sandbox::new(&sections.collect::<String>())
     };
-    let most = file(50, 10).load(&[]).unwrap();
-    assert_eq!((most.orgs.len(), most.receivers.len()), (50, 10));
+    let most = file(100, 10).load(&[]).unwrap();
+    assert_eq!((most.orgs.len(), most.receivers.len()), (100, 10));
     assert_eq!(
-        file(51, 11).complaints(&[]),
+        file(101, 11).complaints(&[]),
         [
-            "org: there are 51 of them; at most 50 are allowed",
+            "org: there are 101 of them; at most 100 are allowed",
             "receiver: there are 11 of them; at most 10 are allowed"
         ]
     );
@@ -329,7 +358,7 @@ fn schedules_are_normalised_to_what_the_scheduler_takes() {
 /// Scraps of which random files are made: what the grammar knows, what we know, and what nobody expects.
 fn scrap() -> impl Strategy<Value = String> {
     let known: Vec<&str> = [
-        "[[org]] [[receiver]] [storage] [server] [audit] name url region listen schedule timeout client_id kind",
+        "[[org]] [[receiver]] [storage] [server] [audit] [backup] [retention] keep min_free name url region listen schedule timeout client_id kind",
         "client_secret_file client_secret_env secret_env min_severity deny_private = [ ] { } \" \"\"\" ''' # , . true",
         "0x 1e999 inf 1979-05-27 \"SIGNING_SECRET\" \"webhook\" \"acme\" \"*/0\" \"https://[::1]/\" \"sqlite:\" \"..\"",
         "\"\\u0000\" \u{feff}",

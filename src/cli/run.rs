@@ -1,9 +1,14 @@
-//! `run`: the daemon in the foreground, until a signal.
+//! `run`: the daemon in the foreground, until a signal ends it.
 //!
 //! Enters: the configuration's path. Leaves: an exit code. Must never: start before the configuration is whole.
 
+use std::sync::Arc;
+
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::Notify,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -23,14 +28,30 @@ pub(super) struct Arguments {
     pub(super) log_format: LogFormat,
 }
 
-/// Audits and serves until SIGTERM or SIGINT, then drains; a second signal ends at once.
+/// Audits and serves until SIGTERM or SIGINT, then drains; a second signal ends at once. SIGHUP reads the
+/// configuration again.
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<Exit> {
+    // First of all: without a handler, a SIGHUP during the start would end the process.
+    let reload = reload_on_signal()?;
     let config = arguments.config.load()?;
     let daemon = Daemon::build(config).await?;
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
-    daemon.run(stop).await?;
+    daemon.run(stop, reload).await?;
     Ok(Exit::Fine)
+}
+
+/// Notified at each SIGHUP; several before anybody looks are one.
+fn reload_on_signal() -> anyhow::Result<Arc<Notify>> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let reload = Arc::new(Notify::new());
+    let notice = Arc::clone(&reload);
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            notice.notify_one();
+        }
+    });
+    Ok(reload)
 }
 
 /// The first signal asks for an orderly end, the second ends the process with exit code 1.

@@ -46,6 +46,7 @@ fn shape(verified: &Verification) -> Value {
         "consistent": verified.is_consistent(),
         "audits": verified.audits,
         "objects": verified.objects,
+        "forgotten": verified.forgotten,
         "head": verified.head,
         "from": verified.from,
         "to": verified.to,
@@ -55,7 +56,8 @@ fn shape(verified: &Verification) -> Value {
 }
 
 fn tell(out: &mut Output, verified: &Verification) -> std::io::Result<()> {
-    let Verification { org, audits, objects, head, from, to, problems, further_problems } = verified;
+    let Verification { org, audits, objects, forgotten, head, from, to, problems, further_problems } =
+        verified;
     if verified.is_consistent() {
         out.line(format_args!("{org}: consistent"))?;
     } else {
@@ -69,6 +71,9 @@ fn tell(out: &mut Output, verified: &Verification) -> std::io::Result<()> {
         }
     }
     out.line(format_args!("checked:    {audits} audits, {objects} contents"))?;
+    if *forgotten > 0 {
+        out.line(format_args!("forgotten:  {forgotten} contents, by retention; their hashes are checked"))?;
+    }
     if let (Some(from), Some(to)) = (from, to) {
         let time = "%Y-%m-%d %H:%M:%S UTC";
         out.line(format_args!("recorded:   {} to {}", from.format(time), to.format(time)))?;

@@ -16,7 +16,7 @@ use super::{
     transport::{Answer, Transport},
     wire,
 };
-use crate::config::Org;
+use crate::config::{Org, Secret};
 
 /// A token is renewed this long before it ends, so that no call is made with one that ends on the way.
 const RENEW_BEFORE: Duration = Duration::from_mins(1);
@@ -34,7 +34,7 @@ pub(super) struct Api {
     /// Base of the API.
     base: Url,
     client_id: String,
-    client_secret: SecretString,
+    client_secret: Secret,
     token: Option<Token>,
     pub(super) transport: Transport,
 }

@@ -5,9 +5,7 @@
 
 use std::fmt::{self, Write};
 
-use humantime::format_duration;
-
-use super::{Config, Org, Receiver};
+use super::{Backup, Config, Org, Receiver, Retention, settings::period};
 
 const REDACTED: &str = "<redacted>";
 
@@ -20,17 +18,19 @@ pub fn describe(config: &Config) -> String {
 }
 
 fn write(out: &mut String, config: &Config) -> fmt::Result {
-    let Config { file, storage, server, audit, orgs, receivers } = config;
+    let Config { file, storage, server, audit, retention, backup, orgs, receivers } = config;
     writeln!(out, "# {}", file.display())?;
     writeln!(out, "[storage]")?;
     writeln!(out, "url = {:?}", format!("sqlite://{}", storage.path.display()))?;
+    writeln!(out, "min_free = \"{}\"", bytes(storage.min_free))?;
     writeln!(out, "\n[server]")?;
     writeln!(out, "listen = \"{}\"", server.listen)?;
     writeln!(out, "external_url = \"{}\"", server.external_url)?;
     writeln!(out, "\n[audit]")?;
     writeln!(out, "schedule = {:?}", audit.schedule)?;
-    writeln!(out, "timeout = \"{}\"", format_duration(audit.timeout))?;
-    writeln!(out, "catalogue_max_age = \"{}\"", format_duration(audit.catalogue_max_age))?;
+    writeln!(out, "timeout = \"{}\"", period(audit.timeout))?;
+    writeln!(out, "catalogue_max_age = \"{}\"", period(audit.catalogue_max_age))?;
+    write_keeping(out, *retention, backup.as_ref())?;
     for org in orgs {
         write_org(out, org)?;
     }
@@ -38,6 +38,24 @@ fn write(out: &mut String, config: &Config) -> fmt::Result {
         write_receiver(out, receiver)?;
     }
     Ok(())
+}
+
+fn write_keeping(out: &mut String, retention: Retention, backup: Option<&Backup>) -> fmt::Result {
+    writeln!(out, "\n[retention]")?;
+    writeln!(out, "keep_all = \"{}\"", period(retention.keep_all))?;
+    writeln!(out, "keep_daily = \"{}\"", period(retention.keep_daily))?;
+    let Some(Backup { schedule, directory, keep }) = backup else { return Ok(()) };
+    writeln!(out, "\n[backup]")?;
+    writeln!(out, "schedule = {schedule:?}")?;
+    writeln!(out, "directory = {:?}", directory.display().to_string())?;
+    writeln!(out, "keep = {keep}")
+}
+
+/// A size in the largest unit that leaves no fraction.
+fn bytes(bytes: u64) -> String {
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let unit = units.into_iter().find(|(size, _)| bytes != 0 && bytes.is_multiple_of(*size));
+    unit.map_or_else(|| bytes.to_string(), |(size, name)| format!("{}{name}", bytes / size))
 }
 
 fn write_org(out: &mut String, org: &Org) -> fmt::Result {

@@ -21,19 +21,19 @@ use std::{
     time::Duration,
 };
 
-use secrecy::SecretString;
 use url::Url;
 
 pub use self::{
     describe::describe,
     environment::Environment,
     problem::{Problem, Problems},
+    secret::Secret,
 };
 use self::{org::Names, problem::Refusal, section::Section};
 use crate::domain::{ScopeEnforcement, Severity};
 
 /// The most organisations; each is a value of a metric label.
-const MOST_ORGS: usize = 50;
+const MOST_ORGS: usize = 100;
 
 /// The most receivers.
 const MOST_RECEIVERS: usize = 10;
@@ -49,6 +49,10 @@ pub struct Config {
     pub server: Server,
     /// When and how audits run.
     pub audit: Audit,
+    /// How long the content of snapshots is kept.
+    pub retention: Retention,
+    /// When backups are made and where they go; `None`: only by hand.
+    pub backup: Option<Backup>,
     /// The audited organisations, at least one, names unique.
     pub orgs: Vec<Org>,
     /// Where alerts go; may be empty. Names unique.
@@ -75,6 +79,8 @@ impl Config {
         let storage = root.table("storage", |section| Storage::read(section, &directory));
         let server = root.table("server", Server::read);
         let audit = root.table("audit", Audit::read);
+        let retention = root.table("retention", Retention::read);
+        let backup = root.optional_table("backup", |section| Backup::read(section, &directory));
         let mut names = Names::new();
         let orgs = root.tables("org", MOST_ORGS, |section| Org::read(section, &mut names, &directory));
         if orgs.as_ref().is_some_and(Vec::is_empty) {
@@ -88,6 +94,11 @@ impl Config {
             storage,
             server: server?,
             audit,
+            retention,
+            backup: match backup {
+                Some(backup) => Some(backup?),
+                None => None,
+            },
             orgs: orgs?.into_iter().collect::<Option<_>>()?,
             receivers: receivers?.into_iter().collect::<Option<_>>()?,
             file,
@@ -96,14 +107,37 @@ impl Config {
 }
 
 /// `[storage]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Storage {
     /// The database file.
     pub path: PathBuf,
+    /// Audits stop while its file system has less free space than this, in bytes; 0: never. Default 64 MiB.
+    pub min_free: u64,
+}
+
+/// `[retention]`: which snapshots can be rebuilt. The last one of each month can for ever, and so can those that an
+/// open finding needs; that an audit took place, and what it concluded, is never forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// How long every snapshot is kept. Default 30 days.
+    pub keep_all: Duration,
+    /// How long the last snapshot of each day (UTC) is kept; at least `keep_all`. Default 365 days.
+    pub keep_daily: Duration,
+}
+
+/// `[backup]`: verified copies of the database, made while the daemon runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backup {
+    /// Cron expression as in [`Audit::schedule`]. Default `0 30 2 * * *`.
+    pub schedule: String,
+    /// The folder that they go to.
+    pub directory: PathBuf,
+    /// How many are kept; the oldest go first. Default 7.
+    pub keep: u32,
 }
 
 /// `[server]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Server {
     /// Address of `/metrics`, health, API and pages. Default `127.0.0.1:9840`.
     pub listen: SocketAddr,
@@ -112,7 +146,7 @@ pub struct Server {
 }
 
 /// `[audit]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Audit {
     /// Cron expression, seconds first, UTC, already checked (a five-field one was given its `0` second).
     /// A particular year stays as the seventh field.
@@ -124,7 +158,7 @@ pub struct Audit {
 }
 
 /// One `[[org]]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Org {
     /// Alias used everywhere: labels, alerts, `--org`.
     pub name: String,
@@ -137,20 +171,20 @@ pub struct Org {
     /// The auditor's own OAuth client.
     pub client_id: String,
     /// Its secret.
-    pub client_secret: SecretString,
+    pub client_secret: Secret,
     /// Whether the organisation enforces scopes.
     pub scope_enforcement: ScopeEnforcement,
 }
 
 /// One `[[receiver]]` of kind `webhook`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Receiver {
     /// Its name: labels, outbox.
     pub name: String,
     /// Where to post; may itself be a secret, so it is never logged whole.
     pub url: SecretUrl,
     /// The signing secret, `whsec_…`.
-    pub secret: SecretString,
+    pub secret: Secret,
     /// Alerts below it are not sent here. Default `info` (everything).
     pub min_severity: Severity,
     /// Refuse loopback and private addresses too. Default false.
@@ -158,7 +192,7 @@ pub struct Receiver {
 }
 
 /// A URL that prints as its origin only: path and query may carry a token.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct SecretUrl(Url);
 
 impl SecretUrl {

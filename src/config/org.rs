@@ -41,7 +41,7 @@ impl Org {
             login_url,
             api_url,
             client_id: client_id?,
-            client_secret: client_secret?,
+            client_secret: client_secret?.into(),
             scope_enforcement: scope_enforcement.unwrap_or_default(),
         })
     }

@@ -33,7 +33,7 @@ impl Receiver {
         Some(Self {
             name: name?,
             url: url?,
-            secret: secret?,
+            secret: secret?.into(),
             min_severity: min_severity.unwrap_or(Severity::Info),
             deny_private,
         })

@@ -1,9 +1,10 @@
 //! Fetches secrets from where the configuration says they are: a file, a variable, a systemd credential.
 //!
-//! Enters: the name of a place. Leaves: a [`SecretString`], or a refusal that names the place.
+//! Enters: the name of a place. Leaves: a secret, or a refusal that names the place.
 //! Must never: show what a place holds, or a "name" that looks like a pasted secret.
 
 use std::{
+    fmt,
     fs::{self, File},
     io::{ErrorKind, Read},
     os::unix::fs::PermissionsExt,
@@ -14,6 +15,40 @@ use secrecy::{ExposeSecret, SecretString};
 use standardwebhooks::Webhook;
 
 use super::{problem::Refusal, section::Section};
+
+/// A secret that prints as nothing and can be compared: a reload asks whether it changed.
+#[derive(Clone)]
+pub struct Secret(SecretString);
+
+impl From<SecretString> for Secret {
+    fn from(secret: SecretString) -> Self {
+        Self(secret)
+    }
+}
+
+impl From<String> for Secret {
+    fn from(secret: String) -> Self {
+        Self(secret.into())
+    }
+}
+
+impl ExposeSecret<str> for Secret {
+    fn expose_secret(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose_secret() == other.expose_secret()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
 
 /// The largest secret, in bytes.
 const LARGEST: u64 = 64 * 1024;

@@ -6,7 +6,7 @@
 //! Must never: show a value itself; the parser that refuses a value says what may be shown. Nor keep a list of
 //! known keys: a key is known because somebody asked for it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::RangeInclusive};
 
 use toml::{Table, Value};
 
@@ -126,6 +126,25 @@ impl<'e> Section<'_, 'e> {
         }
     }
 
+    /// The whole number at `key`, within `range`.
+    pub(super) fn number(&mut self, key: &'static str, range: RangeInclusive<u32>) -> Option<u32> {
+        let number = match self.take(key)? {
+            Value::Integer(number) => number,
+            Value::String(text) if self.is_overridden(key) => {
+                let number = text.parse().map_err(|_| Refusal::of(&text, "is not a whole number"));
+                self.accept(key, number)?
+            }
+            other => {
+                self.refuse_type(key, &other, "a whole number without quotes");
+                return None;
+            }
+        };
+        let within = u32::try_from(number).ok().filter(|number| range.contains(number));
+        let (least, most) = range.into_inner();
+        let reason = format!("is out of range: {least} to {most} are allowed");
+        self.accept(key, within.ok_or(Refusal { value: Some(number.to_string()), reason }))
+    }
+
     /// The one of `keys` that is given; none or several is a problem.
     pub(super) fn exactly_one(&mut self, keys: &[&'static str]) -> Option<&'static str> {
         let given: Vec<&'static str> = keys.iter().copied().filter(|key| self.holds(key)).collect();
@@ -151,6 +170,19 @@ impl<'e> Section<'_, 'e> {
         };
         let prefix = format!("{}__", self.variable(key));
         self.reading.read(&self.field(key), &prefix, table, read)
+    }
+
+    /// As [`Section::table`], but `None` if neither the file nor a variable says anything about it.
+    pub(super) fn optional_table<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut Section<'_, 'e>) -> T,
+    ) -> Option<T> {
+        let prefix = format!("{}__", self.variable(key));
+        let is_given = self.table.contains_key(key)
+            || self.reading.environment.settings().any(|name| name.starts_with(&prefix));
+        self.know(key);
+        is_given.then(|| self.table(key, read))
     }
 
     /// Reads each of the tables at `key`, at most `most` of them; `None` if it holds something else.

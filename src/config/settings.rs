@@ -1,6 +1,6 @@
-//! `[storage]`, `[server]` and `[audit]`: the program's own settings and their defaults.
+//! `[storage]`, `[server]`, `[audit]`, `[retention]` and `[backup]`: the program's own settings and their defaults.
 //!
-//! Enters: a section. Leaves: checked values. Must never: open the database or the port that they name.
+//! Enters: a section. Leaves: checked values. Must never: open a file, a folder or the port that they name.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -15,7 +15,7 @@ use croner::{
 };
 use url::Url;
 
-use super::{Audit, Server, Storage, address, problem::Refusal, section::Section};
+use super::{Audit, Backup, Retention, Server, Storage, address, problem::Refusal, section::Section};
 
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -24,13 +24,25 @@ const DAY: Duration = Duration::from_hours(24);
 /// Every quarter of an hour.
 const DEFAULT_SCHEDULE: &str = "0 */15 * * * *";
 
+/// At half past two in the night.
+const DEFAULT_BACKUP_SCHEDULE: &str = "0 30 2 * * *";
+
+const MIB: u64 = 1024 * 1024;
+
+/// The most space that `min_free` may ask for: 1 TiB.
+const MOST_FREE: u64 = 1024 * 1024 * MIB;
+
+/// The most backups that are kept.
+const MOST_BACKUPS: u32 = 1000;
+
 /// The moment from which a schedule must fire at least once: 2026-01-01. The present is not read here.
 const SOME_MOMENT: DateTime<Utc> = DateTime::from_timestamp(1_767_225_600, 0).expect("in range");
 
 impl Storage {
     pub(super) fn read(section: &mut Section<'_, '_>, directory: &Path) -> Self {
         let path = section.text("url", sqlite_path).unwrap_or_else(|| "scopewarden.db".into());
-        Self { path: directory.join(path) }
+        let min_free = section.text("min_free", size);
+        Self { path: directory.join(path), min_free: min_free.unwrap_or(64 * MIB) }
     }
 }
 
@@ -61,6 +73,39 @@ impl Audit {
             timeout: timeout.unwrap_or(10 * MINUTE),
             catalogue_max_age: age.unwrap_or(HOUR),
         }
+    }
+}
+
+impl Retention {
+    pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
+        let keep_all = section.text("keep_all", |text| duration(text, DAY, 3650 * DAY)).unwrap_or(30 * DAY);
+        let keep_daily = section.text("keep_daily", |text| {
+            let keep_daily = duration(text, DAY, 3650 * DAY)?;
+            if keep_daily < keep_all {
+                let reason =
+                    format!("is shorter than keep_all ({}), which keeps every one", period(keep_all));
+                return Err(Refusal::of(text, reason));
+            }
+            Ok(keep_daily)
+        });
+        Self { keep_all, keep_daily: keep_daily.unwrap_or((365 * DAY).max(keep_all)) }
+    }
+}
+
+impl Backup {
+    /// `None` only beside a problem that says why.
+    pub(super) fn read(section: &mut Section<'_, '_>, directory: &Path) -> Option<Self> {
+        let schedule = section.text("schedule", schedule);
+        let folder = section.required("directory", "the folder that backups go to", |text| {
+            let is_path = !text.is_empty() && !text.chars().any(char::is_control);
+            if is_path { Ok(directory.join(text)) } else { Err(Refusal::of(text, "names no folder")) }
+        });
+        let keep = section.number("keep", 1..=MOST_BACKUPS);
+        Some(Self {
+            schedule: schedule.unwrap_or_else(|| DEFAULT_BACKUP_SCHEDULE.to_owned()),
+            directory: folder?,
+            keep: keep.unwrap_or(7),
+        })
     }
 }
 
@@ -96,8 +141,38 @@ fn duration(text: &str, least: Duration, most: Duration) -> Result<Duration, Ref
     if (least..=most).contains(&duration) {
         return Ok(duration);
     }
-    let [least, most] = [least, most].map(humantime::format_duration);
+    let [least, most] = [least, most].map(period);
     Err(Refusal::of(text, format!("is out of range: {least} to {most} are allowed")))
+}
+
+/// A duration as the file would have it. Whole days stay days: years and months are of no fixed length.
+pub(super) fn period(duration: Duration) -> String {
+    match duration.as_secs() / DAY.as_secs() {
+        days @ 2.. if duration == DAY.saturating_mul(u32::try_from(days).unwrap_or(u32::MAX)) => {
+            format!("{days}days")
+        }
+        _ => humantime::format_duration(duration).to_string(),
+    }
+}
+
+/// Bytes behind a number with a binary unit.
+fn size(text: &str) -> Result<u64, Refusal> {
+    let unit = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit);
+    let factor = match unit.trim_start() {
+        "" if number == "0" => Some(1),
+        "KiB" => Some(1024),
+        "MiB" => Some(MIB),
+        "GiB" => Some(1024 * MIB),
+        _ => None,
+    };
+    let (Some(factor), false) = (factor, number.is_empty()) else {
+        return Err(Refusal::of(text, "is not a size, as \"64MiB\" or \"2GiB\" (or \"0\")"));
+    };
+    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+    bytes
+        .filter(|bytes| *bytes <= MOST_FREE)
+        .ok_or_else(|| Refusal::of(text, "is out of range: 0 to 1024GiB are allowed"))
 }
 
 /// The schedule as the scheduler takes it: seconds first, and a year only if it is a particular one.

@@ -1,65 +1,84 @@
-//! The long life around audits: wiring, schedule, delivery, health, an orderly end.
+//! The long life around audits: wiring, schedule, delivery, keeping, health, reloads, an orderly end.
 //!
-//! Enters: a checked configuration. Leaves: nothing but what audits record. Must never: decide what an audit finds, or
-//! let one organisation's trouble reach another.
+//! Enters: a checked configuration, and the wish to read it again. Leaves: nothing but what audits record. Must never:
+//! decide what an audit finds, or let one organisation's or receiver's trouble reach another.
 //!
-//! [`Daemon::build`] takes what can fail at once (lock, database, address); [`Daemon::run`] is the long life.
+//! [`Daemon::build`] takes what can fail at once (lock, database, address); [`Daemon::run`] is the long life. Who works
+//! by the configuration is in `crew`; `storage` says whether anything can be recorded.
 
+mod claims;
 pub mod clock;
+mod crew;
 pub mod delivery;
+mod fleet;
+mod keeping;
 pub mod lock;
 mod organisation;
+mod reload;
 pub mod schedule;
+mod service;
+mod storage;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
-use chrono::TimeDelta;
 use tokio::{
     net::TcpListener,
-    sync::{Notify, mpsc},
-    task::JoinSet,
+    sync::{Notify, watch},
+    task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
+use self::{
+    crew::{Crew, Plan},
+    lock::Lock,
+    storage::Storage,
+};
 use crate::{
-    audit::{self, Auditor},
-    config::{Audit, Config, Org},
-    domain::{checks::CHECKS, evidence::Hash},
+    config::Config,
     store::Store,
     telemetry::{DbFile, Metrics},
-    web::{self, Health, OrgLine, Precondition},
+    web::{self, Health},
 };
-use lock::Lock;
-use organisation::Loop;
-use schedule::Schedule;
 
-/// The supervisor looks round this often: heart beat, size of the database.
+/// The supervisor looks round at least this often: heart beat, size of the database, who is still there.
 const ROUND: Duration = Duration::from_secs(5);
-/// From the first signal to the end, whatever hangs. Less than the 45 s that the service manager is told.
-const DRAIN_LIMIT: Duration = Duration::from_secs(40);
-/// Organisations that share a schedule start within this time of it.
-const MAX_JITTER: Duration = Duration::from_secs(30);
+/// From the first signal to the end of all audits and deliveries, whatever hangs. With what follows it is less than
+/// the 45 s that the service manager is told.
+const DRAIN_LIMIT: Duration = Duration::from_secs(38);
+/// For the last answers of the server, and for folding the write-ahead log into the file.
+const CLOSE_LIMIT: Duration = Duration::from_secs(3);
+
+/// What all who work have in common. Cheap to clone.
+#[derive(Clone)]
+struct Shared {
+    store: Store,
+    metrics: Arc<Metrics>,
+    storage: Arc<Storage>,
+    /// Counts the scheduler's ticks.
+    ticks: watch::Sender<u64>,
+    /// Counts the audits after which messages may be waiting.
+    outbox: watch::Sender<u64>,
+}
 
 /// A daemon that holds its lock, its database and its port, and has not begun.
 pub struct Daemon {
     config: Config,
-    schedule: Schedule,
     listener: TcpListener,
     address: SocketAddr,
-    receivers: delivery::Receivers,
-    store: Store,
-    metrics: Arc<Metrics>,
+    shared: Shared,
     health: Arc<Health>,
+    crew: Crew,
+    plan: Plan,
+    /// Ends all who work.
+    work: CancellationToken,
     _lock: Lock,
 }
 
 impl Daemon {
     /// Takes the lock, opens and migrates the database, binds the port. Fails with what to do if any is not to be had.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
-        let schedule = Schedule::parse(&config.audit.schedule)?;
-        let receivers = delivery::receivers(&config)?;
         let lock = lock::acquire(&config.storage.path)?;
         let store = Store::open(&config.storage.path).await?;
         let listener = TcpListener::bind(config.server.listen).await.with_context(|| {
@@ -70,17 +89,21 @@ impl Daemon {
         })?;
         let address = listener.local_addr().context("server.listen: the bound address cannot be read")?;
         let metrics = Arc::new(Metrics::new());
-        let names = |names: Vec<&String>| names.into_iter().cloned().collect::<Vec<_>>();
-        let checks: Vec<_> = CHECKS.iter().map(|check| (check.id, check.severity)).collect();
-        metrics.preset(
-            &names(config.orgs.iter().map(|org| &org.name).collect()),
-            &names(config.receivers.iter().map(|receiver| &receiver.name).collect()),
-            &checks,
-        );
+        reload::announce(&metrics, &config, clock::now());
         let health = Arc::new(Health::default());
-        health.holds(Precondition::Configuration);
-        health.holds(Precondition::Database);
-        Ok(Self { config, schedule, listener, address, receivers, store, metrics, health, _lock: lock })
+        let storage =
+            Storage::new(store.clone(), config.storage.min_free, Arc::clone(&metrics), Arc::clone(&health));
+        let shared = Shared {
+            store,
+            metrics,
+            storage: Arc::new(storage),
+            ticks: watch::Sender::new(0),
+            outbox: watch::Sender::new(0),
+        };
+        let work = CancellationToken::new();
+        let crew = Crew::new(shared.clone(), &work);
+        let plan = crew.plan(&config).await?;
+        Ok(Self { config, listener, address, shared, health, crew, plan, work, _lock: lock })
     }
 
     /// Where it serves.
@@ -88,172 +111,130 @@ impl Daemon {
         self.address
     }
 
-    /// Audits, delivers and serves until `stop`, then drains. Fails if a part of it ends by itself.
-    pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
-        let now = clock::now();
-        let gap = self.schedule.longest_gap(now);
-        let mut tasks: JoinSet<&'static str> = JoinSet::new();
-
-        let wakes: Arc<Vec<Arc<Notify>>> = Arc::new(self.receivers.iter().map(|_| Arc::default()).collect());
-        for (receiver, wake) in self.receivers.iter().zip(wakes.iter()) {
-            let delivery = delivery::deliver(
-                self.store.clone(),
-                Arc::clone(receiver),
-                Arc::clone(&self.metrics),
-                Arc::clone(wake),
-                stop.child_token(),
-            );
-            tasks.spawn(async move {
-                delivery.await;
-                "delivery"
-            });
-        }
-
-        let mut ticks = Vec::new();
-        for org in &self.config.orgs {
-            let (sender, receiver) = mpsc::channel(1);
-            ticks.push(sender);
-            let audits = self.audit_loop(org, gap, receiver, &wakes, &stop).await?;
-            tasks.spawn(async move {
-                audits.run().await;
-                "audits"
-            });
-        }
-        let mut scheduler = self
-            .schedule
-            .start(move || {
-                for organisation in &ticks {
-                    // Full: a tick waits already, and the loop counts by due times, not by ticks.
-                    let _ = organisation.try_send(());
-                }
-            })
-            .await
-            .context("the scheduler cannot start")?;
-
-        let state = web::State {
-            store: self.store.clone(),
-            metrics: Arc::clone(&self.metrics),
-            health: Arc::clone(&self.health),
-            orgs: self
-                .config
-                .orgs
-                .iter()
-                .map(|org| OrgLine { name: org.name.clone(), region: org.region.clone() })
-                .collect(),
-            stale_after: gap * 5 / 2 + TimeDelta::minutes(1),
-            now: clock::now,
-        };
-        // Pages and metrics stay up while audits and deliveries drain.
+    /// Audits, delivers and serves until `stop`, then drains. Each notice of `reload` reads the configuration again.
+    /// Fails if a part of it ends by itself.
+    pub async fn run(self, stop: CancellationToken, reload: Arc<Notify>) -> anyhow::Result<()> {
+        let Self { config, listener, shared, health, mut crew, plan, work, _lock, .. } = self;
+        let states = watch::Sender::new(reload::state(&config, &shared, &health));
+        // Pages and metrics come first and go last.
         let drained = CancellationToken::new();
-        let server = web::serve(self.listener, web::router(state), drained.clone().cancelled_owned());
-        let mut server = tokio::spawn(server);
-        info!(address = %self.address, orgs = self.config.orgs.len(), "scopewarden runs");
+        let router = web::router(states.subscribe());
+        let mut server = tokio::spawn(web::serve(listener, router, drained.clone().cancelled_owned()));
 
-        let ended = loop {
-            self.health.beat(clock::now());
-            if let Ok(sizes) = self.store.sizes().await {
-                self.metrics.db_size(DbFile::Main, sizes.main);
-                self.metrics.db_size(DbFile::Wal, sizes.wal);
-            }
-            tokio::select! {
-                // First: what ends because it was told to stop did not end by itself.
-                biased;
-                () = stop.cancelled() => break None,
-                ended = tasks.join_next(), if !tasks.is_empty() => break Some(describe(ended)),
-                ended = &mut server => break Some(format!("the server ended: {ended:?}")),
-                () = tokio::time::sleep(ROUND) => {}
-            }
+        let begin = async {
+            keeping::check_at_start(&shared.store, &shared.storage, &shared.metrics, &health).await;
+            crew.apply(plan).await;
         };
-
-        self.health.drain();
-        stop.cancel();
-        info!("stopping: no new audits; what runs is finished");
-        if let Err(error) = scheduler.shutdown().await {
-            warn!("the scheduler did not stop: {error}");
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = begin => {}
         }
-        let drain = async { while tasks.join_next().await.is_some() {} };
+        let space = tokio::spawn(Arc::clone(&shared.storage).watch(work.child_token()));
+        info!(address = %self.address, orgs = config.orgs.len(), "scopewarden runs");
+        service::ready(&reload::status(&config));
+
+        let mut supervisor = Supervisor { config, shared, health, states, crew };
+        let ended = supervisor.supervise(&stop, &reload, &mut server).await;
+
+        let Supervisor { shared, health, crew, .. } = supervisor;
+        health.drain();
+        service::stopping();
+        work.cancel();
+        info!("stopping: no new audits; what runs is finished");
+        let drain = async {
+            crew.drain().await;
+            let _ = space.await;
+        };
         if tokio::time::timeout(DRAIN_LIMIT, drain).await.is_err() {
             warn!("something hung for {} s and was left; nothing of it is recorded", DRAIN_LIMIT.as_secs());
         }
         drained.cancel();
-        if !server.is_finished() && tokio::time::timeout(Duration::from_secs(3), &mut server).await.is_err() {
+        if !server.is_finished() && tokio::time::timeout(CLOSE_LIMIT, &mut server).await.is_err() {
             server.abort();
         }
-        self.store.close().await;
+        if tokio::time::timeout(CLOSE_LIMIT, shared.store.close()).await.is_err() {
+            warn!("the database is still busy; its log is folded into the file at the next start");
+        }
         info!("stopped");
         match ended {
             None => Ok(()),
             Some(what) => bail!("a part of the daemon ended by itself ({what}); the log above says why"),
         }
     }
+}
 
-    /// The loop of one organisation, its gauges as they were last recorded.
-    async fn audit_loop(
-        &self,
-        org: &Org,
-        gap: TimeDelta,
-        ticks: mpsc::Receiver<()>,
-        wakes: &Arc<Vec<Arc<Notify>>>,
+/// What looks after the crew while it works.
+struct Supervisor {
+    config: Config,
+    shared: Shared,
+    health: Arc<Health>,
+    states: watch::Sender<web::State>,
+    crew: Crew,
+}
+
+impl Supervisor {
+    /// Looks round until `stop`, or until a part ends by itself: then which.
+    async fn supervise(
+        &mut self,
         stop: &CancellationToken,
-    ) -> anyhow::Result<Loop> {
-        let Audit { timeout, .. } = self.config.audit;
-        let auditor = Auditor::new(&self.config, org, self.store.clone(), Arc::clone(&self.metrics))?;
-        let history = self.store.history(&org.name).await?;
-        let last_audit = history.past.as_ref().map(|past| past.at);
-        if let Some(past) = history.past {
-            let gauges = audit::gauges(&past.snapshot, &history.findings, &past.gaps, past.at);
-            self.metrics.audit_recorded(&org.name, &gauges);
+        reload: &Notify,
+        server: &mut JoinHandle<std::io::Result<()>>,
+    ) -> Option<String> {
+        // Three signs of life in the time that the service manager waits for one.
+        let round = service::watchdog().map_or(ROUND, |limit| ROUND.min(limit / 3));
+        loop {
+            self.look_round().await;
+            if let Some(who) = self.crew.ended() {
+                return Some(who);
+            }
+            tokio::select! {
+                // First: what ends because it was told to stop did not end by itself.
+                biased;
+                () = stop.cancelled() => return None,
+                ended = &mut *server => return Some(format!("the server ended: {ended:?}")),
+                () = reload.notified() => self.reload().await,
+                () = tokio::time::sleep(round) => {}
+            }
         }
-        let seconds = gap.to_std().unwrap_or_default().as_secs_f64();
-        self.metrics.interval(&org.name, seconds);
-        Ok(Loop {
-            org: org.clone(),
-            auditor,
-            schedule: self.schedule.clone(),
-            timeout,
-            jitter: jitter(&org.name, self.config.orgs.len(), gap),
-            last_audit,
-            ticks,
-            metrics: Arc::clone(&self.metrics),
-            health: Arc::clone(&self.health),
-            outbox: Arc::clone(wakes),
-            stop: stop.child_token(),
-        })
     }
-}
 
-/// How long after a due time an organisation starts: none if it is alone, else somewhere in a twentieth of the
-/// interval (at most 30 s), by its name, so that a restart changes nothing.
-fn jitter(org: &str, orgs: usize, gap: TimeDelta) -> Duration {
-    let span = gap.to_std().unwrap_or_default().checked_div(20).unwrap_or_default().min(MAX_JITTER);
-    if orgs < 2 || span.is_zero() {
-        return Duration::ZERO;
-    }
-    let hash = Hash::of(org.as_bytes());
-    let [a, b, ..] = *hash.as_bytes();
-    span.mul_f64(f64::from(u16::from_be_bytes([a, b])) / f64::from(u16::MAX))
-}
-
-fn describe(ended: Option<Result<&'static str, tokio::task::JoinError>>) -> String {
-    match ended {
-        Some(Ok(what)) => what.to_owned(),
-        Some(Err(error)) => error.to_string(),
-        None => "nothing".to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn jitter_is_steady_bounded_and_none_for_one_alone() {
-        let minute = TimeDelta::minutes(1);
-        assert_eq!(jitter("acme", 1, minute), Duration::ZERO);
-        assert_eq!(jitter("acme", 2, minute), jitter("acme", 9, minute));
-        for org in ["a", "b", "c", "acme"] {
-            assert!(jitter(org, 2, minute) <= Duration::from_secs(3));
-            assert!(jitter(org, 2, TimeDelta::days(7)) <= MAX_JITTER);
+    /// The sign of life comes after the database was read: a disk that hangs must not look alive. One that fails
+    /// must: to start again would not mend it.
+    async fn look_round(&self) {
+        let Shared { store, metrics, .. } = &self.shared;
+        if let Ok(sizes) = store.sizes().await {
+            metrics.db_size(DbFile::Main, sizes.main);
+            metrics.db_size(DbFile::Wal, sizes.wal);
         }
+        delivery::refresh(store, metrics).await;
+        reload::forget_others(metrics, &self.config);
+        self.health.beat(clock::now());
+        service::alive();
+    }
+
+    /// Reads the configuration again. What is wrong with it is said, and the one before stays in use.
+    async fn reload(&mut self) {
+        service::reloading();
+        match self.read_again().await {
+            Ok(()) => info!(orgs = self.config.orgs.len(), "the configuration was read again and is in use"),
+            Err(error) => {
+                self.shared.metrics.config_refused();
+                for problem in reload::lines(&error) {
+                    error!("the configuration was refused, the one before stays in use: {problem}");
+                }
+            }
+        }
+        service::ready(&reload::status(&self.config));
+    }
+
+    async fn read_again(&mut self) -> anyhow::Result<()> {
+        let config = reload::read(&self.config).await?;
+        let plan = self.crew.plan(&config).await?;
+        self.crew.apply(plan).await;
+        self.shared.storage.require(config.storage.min_free);
+        self.config = config;
+        reload::announce(&self.shared.metrics, &self.config, clock::now());
+        self.states.send_replace(reload::state(&self.config, &self.shared, &self.health));
+        Ok(())
     }
 }

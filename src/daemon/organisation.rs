@@ -1,125 +1,230 @@
 //! The audit loop of one organisation: it owns overlap, catch-up and the end of an audit at shutdown.
 //!
-//! Enters: ticks. Leaves: audits, one at a time, each due time claimed at most once. Must never: wait for another
-//! organisation, or start an audit after it was told to stop.
+//! Enters: ticks, and whether the record can be written. Leaves: audits, one at a time, each due time claimed at most
+//! once. Must never: wait for another organisation, or start an audit after it was told to stop.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::sync::{Notify, mpsc};
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::{clock, schedule::Schedule};
+use super::{
+    Shared,
+    claims::{Claims, Start},
+    clock,
+    schedule::Schedule,
+    storage::Blocked,
+};
 use crate::{
-    audit::{Auditor, Error},
-    config::Org,
-    telemetry::{Metrics, MissedRun},
-    web::{Health, Precondition},
+    audit::{self, Auditor, Error},
+    config::{Audit, Config, Org},
+    domain::{Severity, evidence::Hash},
+    telemetry::MissedRun,
 };
 
 /// How long a running audit may go on after the daemon was told to stop.
 const DRAIN: Duration = Duration::from_secs(20);
 /// A due time that nobody ticked for this long after it is noticed by the watchdog.
 const LATE: TimeDelta = TimeDelta::seconds(30);
+/// Organisations that share a schedule start within this time of it.
+const MAX_JITTER: Duration = Duration::from_secs(30);
 
-/// What one organisation's loop works with.
-pub(super) struct Loop {
-    pub(super) org: Org,
-    pub(super) auditor: Auditor,
-    pub(super) schedule: Schedule,
-    /// An audit that takes longer is abandoned.
-    pub(super) timeout: Duration,
+/// All that a loop depends on of the configuration; if it changes, the loop is replaced.
+#[derive(Clone, PartialEq)]
+pub(super) struct Settings {
+    org: Org,
+    audit: Audit,
+    receivers: Vec<(String, Severity)>,
+    link: String,
     /// Puts organisations that share a schedule apart; the same after each restart.
-    pub(super) jitter: Duration,
-    /// When the last audit was recorded, before this process.
-    pub(super) last_audit: Option<DateTime<Utc>>,
-    pub(super) ticks: mpsc::Receiver<()>,
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) health: Arc<Health>,
-    /// Woken when messages may be waiting.
-    pub(super) outbox: Arc<Vec<Arc<Notify>>>,
-    pub(super) stop: CancellationToken,
+    jitter: Duration,
+}
+
+impl Settings {
+    /// Those of `org`.
+    pub(super) fn of(config: &Config, org: &Org, gap: TimeDelta) -> Self {
+        Self {
+            org: org.clone(),
+            audit: config.audit.clone(),
+            receivers: config.receivers.iter().map(|one| (one.name.clone(), one.min_severity)).collect(),
+            link: config.server.external_url.to_string(),
+            jitter: jitter(&org.name, config.orgs.len(), gap),
+        }
+    }
+}
+
+/// One organisation's loop.
+pub(super) struct Loop {
+    settings: Settings,
+    auditor: Auditor,
+    schedule: Schedule,
+    shared: Shared,
+    ticks: watch::Receiver<u64>,
+    blocked: watch::Receiver<Option<Blocked>>,
+    stop: CancellationToken,
+    /// An audit was due while the record could not be written.
+    owed: bool,
+}
+
+/// What woke the loop.
+enum Woken {
+    Tick,
+    Late,
+    StorageBack,
 }
 
 impl Loop {
+    /// Connects to nothing yet. Fails if the schedule is not understood or TLS cannot be set up.
+    pub(super) fn new(
+        config: &Config,
+        settings: &Settings,
+        shared: &Shared,
+        stop: CancellationToken,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            auditor: Auditor::new(config, &settings.org, shared.store.clone(), shared.metrics.clone())?,
+            schedule: Schedule::parse(&settings.audit.schedule)?,
+            settings: settings.clone(),
+            ticks: shared.ticks.subscribe(),
+            blocked: shared.storage.subscribe(),
+            shared: shared.clone(),
+            stop,
+            owed: false,
+        })
+    }
+
     /// Audits until told to stop.
     pub(super) async fn run(mut self) {
+        let Some(last_audit) = self.recall().await else { return };
+        let now = clock::now();
+        let (mut claims, start) = Claims::resume(self.schedule.clone(), last_audit, now);
+        // Nobody sets this clock: however the other one jumps, an audit is never later than this.
+        let longest = (claims.longest_gap(now) + LATE).to_std().unwrap_or(Duration::from_hours(24));
+        let mut last_turn = Instant::now();
+        self.show_next(&claims);
         self.introduce().await;
-        // Each due time up to here is claimed, whether it led to an audit or was missed.
-        let mut claimed = self.catch_up().await;
-        while !self.stop.is_cancelled() {
-            let next = self.schedule.next_after(claimed);
-            if let Some(next) = next {
-                self.metrics.next_run(&self.org.name, next);
+        match start {
+            Start::First => info!(org = %self.name(), "no audit is recorded yet; the first one now"),
+            Start::CatchUp { missed } => {
+                info!(org = %self.name(), missed, "audits were due while no daemon ran; one now");
+                self.missed(missed, MissedRun::Downtime);
             }
-            let late = next.map_or(Duration::from_hours(24), |next| {
-                (next + LATE - clock::now()).to_std().unwrap_or_default()
-            });
-            let ticked = tokio::select! {
-                () = self.stop.cancelled() => return,
-                tick = self.ticks.recv() => tick.is_some(),
-                () = tokio::time::sleep(late) => false,
-            };
-            let now = clock::now();
-            let Some((due, count)) = self.schedule.due_between(claimed, now) else {
-                // The clock was set back, or the tick came a moment early: this due time was claimed before.
-                debug!(org = %self.org.name, "a tick without a due time");
-                if !ticked {
-                    self.metrics.missed_run(&self.org.name, MissedRun::Clock);
-                }
-                continue;
-            };
-            claimed = due;
-            if !ticked {
-                warn!(org = %self.org.name, %due, "the scheduler did not tick; the watchdog starts the audit");
-                self.metrics.missed_run(&self.org.name, MissedRun::Clock);
-            }
-            self.missed(count - 1, MissedRun::Clock);
+            Start::Wait => {}
+        }
+        if start != Start::Wait {
             self.audit().await;
-            self.skip_overlapped(&mut claimed);
+            self.skip_overlapped(&mut claims);
+        }
+        while !self.stop.is_cancelled() {
+            self.show_next(&claims);
+            let Some(woken) = self.wait(&claims, last_turn + longest).await else { return };
+            let claim = claims.claim(clock::now());
+            match (&woken, claim) {
+                (Woken::StorageBack, _) => {
+                    info!(org = %self.name(), "the record can be written again; the audit that is owed now");
+                }
+                (_, Some(claim)) => {
+                    if matches!(woken, Woken::Late) {
+                        warn!(org = %self.name(), due = %claim.due, "the scheduler did not tick; the watchdog starts the audit");
+                    }
+                    let late = usize::from(matches!(woken, Woken::Late));
+                    self.missed(claim.missed + late, MissedRun::Clock);
+                }
+                (_, None) if last_turn.elapsed() >= longest => {
+                    warn!(org = %self.name(), "no audit was due for too long, the clock was set back; one now");
+                    self.missed(1, MissedRun::Clock);
+                }
+                (_, None) => {
+                    debug!(org = %self.name(), "a tick without a due time");
+                    continue;
+                }
+            }
+            last_turn = Instant::now();
+            self.audit().await;
+            self.skip_overlapped(&mut claims);
+        }
+    }
+
+    fn name(&self) -> &str {
+        &self.settings.org.name
+    }
+
+    /// Until a tick, until one is overdue by either clock, or until the storage is back; `None`: stop.
+    async fn wait(&mut self, claims: &Claims, latest: Instant) -> Option<Woken> {
+        let late = claims.next().map_or(Duration::from_hours(24), |next| {
+            (next + LATE - clock::now()).to_std().unwrap_or_default()
+        });
+        let late = latest.min(Instant::now() + late);
+        let owed = self.owed;
+        let Self { stop, ticks, blocked, .. } = self;
+        tokio::select! {
+            () = stop.cancelled() => None,
+            tick = ticks.changed() => tick.is_ok().then_some(Woken::Tick),
+            back = blocked.wait_for(Option::is_none), if owed => back.is_ok().then_some(Woken::StorageBack),
+            () = tokio::time::sleep_until(late) => Some(Woken::Late),
+        }
+    }
+
+    fn show_next(&self, claims: &Claims) {
+        if let Some(next) = claims.next() {
+            self.shared.metrics.next_run(self.name(), next);
         }
     }
 
     /// Ticks that came while an audit ran are skipped and counted, not queued.
-    fn skip_overlapped(&mut self, claimed: &mut DateTime<Utc>) {
-        while self.ticks.try_recv().is_ok() {}
-        if let Some((due, count)) = self.schedule.due_between(*claimed, clock::now()) {
-            *claimed = due;
+    fn skip_overlapped(&mut self, claims: &mut Claims) {
+        self.ticks.mark_unchanged();
+        if let Some(claim) = claims.claim(clock::now()) {
+            let count = claim.missed + 1;
             self.missed(count, MissedRun::Overlap);
-            warn!(org = %self.org.name, count, "audits were due while another ran; skipped");
+            warn!(org = %self.name(), count, "audits were due while another ran; skipped");
         }
     }
 
     fn missed(&self, count: usize, cause: MissedRun) {
         for _ in 0..count {
-            self.metrics.missed_run(&self.org.name, cause);
+            self.shared.metrics.missed_run(self.name(), cause);
         }
     }
 
-    /// Audits once if a due time passed since the last recorded audit, or if there is none. Leaves the last due time
-    /// that is settled by it.
-    async fn catch_up(&mut self) -> DateTime<Utc> {
-        let now = clock::now();
-        if let Some(last) = self.last_audit {
-            let Some((_, count)) = self.schedule.due_between(last, now) else { return now.max(last) };
-            info!(org = %self.org.name, missed = count, "audits were due while no daemon ran; one now");
-            self.missed(count, MissedRun::Downtime);
-        } else {
-            info!(org = %self.org.name, "no audit is recorded yet; the first one now");
+    /// When the last audit was recorded, its gauges shown again; `None`: told to stop before that could be read.
+    async fn recall(&mut self) -> Option<Option<DateTime<Utc>>> {
+        loop {
+            match self.shared.store.history(self.name()).await {
+                Ok(history) => {
+                    let Some(past) = history.past else { return Some(None) };
+                    let gauges = audit::gauges(&past.snapshot, &history.findings, &past.gaps, past.at);
+                    self.shared.metrics.audit_recorded(self.name(), &gauges);
+                    return Some(Some(past.at));
+                }
+                Err(error) => {
+                    warn!(org = %self.name(), "the last audit cannot be read; once more in a moment: {error}");
+                    self.shared.storage.report(&error);
+                }
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return None,
+                () = tokio::time::sleep(Duration::from_secs(30)) => {}
+            }
         }
-        self.audit().await;
-        let mut claimed = now;
-        self.skip_overlapped(&mut claimed);
-        claimed
     }
 
     async fn audit(&mut self) {
         tokio::select! {
             () = self.stop.cancelled() => return,
-            () = tokio::time::sleep(self.jitter) => {}
+            () = tokio::time::sleep(self.settings.jitter) => {}
         }
-        let work = self.auditor.audit(self.timeout, &|_| {}, clock::now());
+        self.owed = false;
+        if let Some(blocked) = self.shared.storage.blocked() {
+            warn!(org = %self.name(), "no audit, since nothing can be recorded: {}", blocked.reason);
+            self.shared.metrics.audit_started(self.name(), clock::now());
+            self.shared.metrics.audit_failed(self.name(), "storage", 0.0);
+            self.owed = true;
+            return;
+        }
+        let work = self.auditor.audit(self.settings.audit.timeout, &|_| {}, clock::now());
         let stop = self.stop.clone();
         let out_of_time = async {
             stop.cancelled().await;
@@ -128,18 +233,15 @@ impl Loop {
         let result = tokio::select! {
             result = work => result,
             () = out_of_time => {
-                warn!(org = %self.org.name, "the running audit was abandoned to stop in time; nothing of it is recorded");
+                warn!(org = %self.name(), "the running audit was abandoned to stop in time; nothing of it is recorded");
                 return;
             }
         };
-        match result {
-            Ok(_) => self.health.holds(Precondition::Database),
-            Err(Error::Store(error)) => self.health.fails(Precondition::Database, error.to_string()),
-            Err(_) => {}
+        if let Err(Error::Store(error)) = &result {
+            self.shared.storage.report(error);
+            self.owed = error.fault().is_some();
         }
-        for receiver in self.outbox.iter() {
-            receiver.notify_one();
-        }
+        self.shared.outbox.send_modify(|round| *round += 1);
     }
 
     /// Asks once which organisation this is, for `org_info`. Its failure is no reason to wait: audits do not need it.
@@ -148,12 +250,41 @@ impl Loop {
             () = self.stop.cancelled() => return,
             organisation = self.auditor.organisation(clock::now()) => organisation,
         };
+        let Org { name, region, .. } = &self.settings.org;
         match organisation {
-            Ok(found) => self.metrics.org_info(&self.org.name, &found.id, &self.org.region),
+            Ok(found) => self.shared.metrics.org_info(name, &found.id, region),
             Err(error) => {
-                debug!(org = %self.org.name, "the organisation's id could not be read: {error}");
-                self.metrics.org_info(&self.org.name, "", &self.org.region);
+                debug!(org = %name, "the organisation's id could not be read: {error}");
+                self.shared.metrics.org_info(name, "", region);
             }
+        }
+    }
+}
+
+/// How long after a due time an organisation starts: none if it is alone, else somewhere in a twentieth of the
+/// interval (at most 30 s), by its name, so that a restart changes nothing.
+fn jitter(org: &str, orgs: usize, gap: TimeDelta) -> Duration {
+    let span = gap.to_std().unwrap_or_default().checked_div(20).unwrap_or_default().min(MAX_JITTER);
+    if orgs < 2 || span.is_zero() {
+        return Duration::ZERO;
+    }
+    let hash = Hash::of(org.as_bytes());
+    let [a, b, ..] = *hash.as_bytes();
+    span.mul_f64(f64::from(u16::from_be_bytes([a, b])) / f64::from(u16::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jitter_is_steady_bounded_and_none_for_one_alone() {
+        let minute = TimeDelta::minutes(1);
+        assert_eq!(jitter("acme", 1, minute), Duration::ZERO);
+        assert_eq!(jitter("acme", 2, minute), jitter("acme", 9, minute));
+        for org in ["a", "b", "c", "acme"] {
+            assert!(jitter(org, 2, minute) <= Duration::from_secs(3));
+            assert!(jitter(org, 2, TimeDelta::days(7)) <= MAX_JITTER);
         }
     }
 }

@@ -10,7 +10,7 @@ mod webhook;
 
 use std::time::Duration;
 
-pub use schedule::{MAX_AGE, jitter_seed, next_attempt};
+pub use schedule::{MAX_AGE, jitter_seed, rest};
 pub use webhook::{Error, Webhook};
 
 /// What became of one attempt. Reasons are among `telemetry::DELIVERY_FAILURE_REASONS`; details are for people
@@ -19,7 +19,7 @@ pub use webhook::{Error, Webhook};
 pub enum Outcome {
     /// The receiver took it.
     Delivered,
-    /// Not now.
+    /// The receiver cannot take it now, nor most likely any other.
     Retry {
         /// A bounded word.
         reason: &'static str,
@@ -27,6 +27,12 @@ pub enum Outcome {
         detail: String,
         /// The receiver asked for this much patience (at most an hour).
         after: Option<Duration>,
+    },
+    /// 401, 403 or 404: either the receiver is not what it should be (half way through a deployment, another secret),
+    /// or it does not want this very message. Whether it takes another one tells which.
+    Refused {
+        /// What happened.
+        detail: String,
     },
     /// This message will never be taken; later ones may be.
     Dead {
@@ -48,6 +54,7 @@ impl Outcome {
         match self {
             Self::Delivered => None,
             Self::Retry { reason, .. } | Self::Dead { reason, .. } => Some(reason),
+            Self::Refused { .. } => Some("rejected"),
             Self::Disabled { .. } => Some("gone"),
         }
     }

@@ -1,6 +1,6 @@
 //! When to try again, and when to give up. Pure.
 //!
-//! Enters: how often a message was tried, what the receiver asked for. Leaves: a wait.
+//! Enters: how often a receiver failed in a row, what it asked for. Leaves: how long it is left alone.
 //! Must never: wait longer than a receiver that came back should be kept waiting (15 minutes), unless it asked.
 
 use std::time::Duration;
@@ -14,7 +14,7 @@ pub const MAX_AGE: Duration = Duration::from_hours(7 * 24);
 /// The longest that a receiver's `Retry-After` is honoured.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
-/// Waits by number of failed attempts; the last one repeats.
+/// Rests by number of failures in a row; the last one repeats.
 const WAITS: [Duration; 6] = [
     Duration::ZERO,
     Duration::from_secs(5),
@@ -24,12 +24,12 @@ const WAITS: [Duration; 6] = [
     Duration::from_mins(15),
 ];
 
-/// How long to wait after `attempt` attempts have failed (0: not tried yet), given the `Retry-After` of the last
-/// answer. Up to a fifth is taken off, by `jitter_seed`, so that messages which failed together do not return
-/// together; what the receiver asked for is a floor.
-pub fn next_attempt(attempt: u32, after: Option<Duration>, jitter_seed: u64) -> Duration {
-    let step = usize::try_from(attempt).unwrap_or(usize::MAX).min(WAITS.len() - 1);
-    let off = u32::try_from(scatter(jitter_seed, attempt) % 201).unwrap_or(0);
+/// How long to leave a receiver alone that failed `failures` times in a row, given the `Retry-After` of its last
+/// answer. Up to a fifth is taken off, by `jitter_seed`, so that those who failed together do not return together;
+/// what the receiver asked for is a floor.
+pub fn rest(failures: u32, after: Option<Duration>, jitter_seed: u64) -> Duration {
+    let step = usize::try_from(failures).unwrap_or(usize::MAX).min(WAITS.len() - 1);
+    let off = u32::try_from(scatter(jitter_seed, failures) % 201).unwrap_or(0);
     let wait = WAITS[step] * (1000 - off) / 1000;
     wait.max(after.unwrap_or_default().min(MAX_RETRY_AFTER))
 }
@@ -41,8 +41,8 @@ pub fn jitter_seed(message_id: &str) -> u64 {
 }
 
 /// Spreads neighbouring inputs over all of `u64` (the finaliser of splitmix64).
-fn scatter(seed: u64, attempt: u32) -> u64 {
-    let mut bits = seed.wrapping_add(u64::from(attempt).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+fn scatter(seed: u64, failures: u32) -> u64 {
+    let mut bits = seed.wrapping_add(u64::from(failures).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     bits ^ (bits >> 31)
@@ -70,28 +70,28 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn the_first_attempt_is_at_once_and_the_waits_grow_to_a_quarter_of_an_hour() {
+    fn rests_grow_to_a_quarter_of_an_hour() {
         let full = [0, 5, 30, 120, 300, 900, 900, 900];
-        for (attempt, seconds) in (0..).zip(full) {
+        for (failures, seconds) in (0..).zip(full) {
             let full = Duration::from_secs(seconds);
-            let wait = next_attempt(attempt, None, jitter_seed("msg_1"));
-            assert!(wait <= full && wait >= full * 4 / 5, "attempt {attempt}: {wait:?}");
+            let wait = rest(failures, None, jitter_seed("msg_1"));
+            assert!(wait <= full && wait >= full * 4 / 5, "{failures} failures: {wait:?}");
         }
-        assert_eq!(next_attempt(u32::MAX, None, 0), next_attempt(u32::MAX, None, 0));
+        assert_eq!(rest(u32::MAX, None, 0), rest(u32::MAX, None, 0));
     }
 
     #[test]
-    fn messages_that_failed_together_do_not_return_together() {
+    fn those_who_failed_together_do_not_return_together() {
         let waits: std::collections::BTreeSet<_> =
-            (0..100).map(|n| next_attempt(3, None, jitter_seed(&format!("msg_{n}")))).collect();
+            (0..100).map(|n| rest(3, None, jitter_seed(&format!("msg_{n}")))).collect();
         assert!(waits.len() > 50, "{} different waits", waits.len());
     }
 
     #[test]
     fn what_the_receiver_asks_for_is_a_floor_of_at_most_an_hour() {
-        assert_eq!(next_attempt(1, Some(SECOND * 77), 1), SECOND * 77);
-        assert!(next_attempt(6, Some(SECOND), 1) >= SECOND * 720);
-        assert_eq!(next_attempt(1, Some(SECOND * 100_000), 1), SECOND * 3600);
+        assert_eq!(rest(1, Some(SECOND * 77), 1), SECOND * 77);
+        assert!(rest(6, Some(SECOND), 1) >= SECOND * 720);
+        assert_eq!(rest(1, Some(SECOND * 100_000), 1), SECOND * 3600);
     }
 
     #[test]
@@ -118,9 +118,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_wait_is_repeatable_and_bounded(attempt: u32, after: Option<Duration>, seed: u64) {
-            let wait = next_attempt(attempt, after, seed);
-            prop_assert_eq!(wait, next_attempt(attempt, after, seed));
+        fn a_wait_is_repeatable_and_bounded(failures: u32, after: Option<Duration>, seed: u64) {
+            let wait = rest(failures, after, seed);
+            prop_assert_eq!(wait, rest(failures, after, seed));
             prop_assert!(wait <= MAX_RETRY_AFTER);
             prop_assert!(after.is_some() || wait <= SECOND * 900);
         }

@@ -1,7 +1,6 @@
 //! The `webhook` receiver, by Standard Webhooks.
 //!
-//! Enters: a message's id, its stored bytes, the number of the attempt. Leaves: one signed POST and its
-//! [`Outcome`]. Must never: keep more of the answer than its status and `Retry-After`, or show more of the URL
+//! Enters: a message's id, its stored bytes, the moment. Leaves: one signed POST and its [`Outcome`]. Must never: keep more of the answer than its status and `Retry-After`, or show more of the URL
 //! than its origin.
 
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
@@ -22,10 +21,6 @@ use super::{
     schedule,
 };
 use crate::config::{Receiver, SecretUrl};
-
-/// Attempts at a receiver that answers 401, 403 or 404: it may be half way through a deployment or a change of
-/// secrets, but not for ever.
-const REFUSED_ATTEMPTS: u32 = 5;
 
 /// The most of a failure's text that goes into a detail.
 const CAUSE_CHARS: usize = 200;
@@ -127,9 +122,9 @@ impl Webhook {
         &self.name
     }
 
-    /// Makes one attempt: `body` exactly as given, `id` constant over attempts, `attempt` counted from 1, `now` the
-    /// moment that is signed. Returns within 15 seconds.
-    pub async fn deliver(&self, id: &str, body: &[u8], attempt: u32, now: DateTime<Utc>) -> Outcome {
+    /// Makes one attempt: `body` exactly as given, `id` constant over attempts, `now` the moment that is signed.
+    /// Returns within 15 seconds.
+    pub async fn deliver(&self, id: &str, body: &[u8], now: DateTime<Utc>) -> Outcome {
         let Some(headers) = self.sign(id, body, now) else {
             return Outcome::Dead {
                 reason: "rejected",
@@ -139,7 +134,7 @@ impl Webhook {
         let request = self.http.post(self.url.expose().clone()).headers(headers).body(body.to_vec());
         match request.send().await {
             Ok(response) => {
-                let outcome = self.judge(response.status(), response.headers(), attempt, now);
+                let outcome = self.judge(response.status(), response.headers(), now);
                 self.drain(response).await;
                 outcome
             }
@@ -164,7 +159,7 @@ impl Webhook {
     }
 
     /// What an answer means.
-    fn judge(&self, status: StatusCode, headers: &HeaderMap, attempt: u32, now: DateTime<Utc>) -> Outcome {
+    fn judge(&self, status: StatusCode, headers: &HeaderMap, now: DateTime<Utc>) -> Outcome {
         let code = status.as_u16();
         let answered = format!("{} answered {code}", self.url);
         let retry = |reason| Outcome::Retry { reason, detail: answered.clone(), after: None };
@@ -185,11 +180,9 @@ impl Webhook {
             410 => Outcome::Disabled {
                 detail: format!("{answered} (gone): remove the receiver, or configure its new URL"),
             },
-            401 | 403 | 404 if attempt < REFUSED_ATTEMPTS => retry("rejected"),
-            401 | 403 | 404 => Outcome::Dead {
-                reason: "rejected",
-                detail: format!("{answered} {attempt} times: check the receiver's URL and its secret"),
-            },
+            401 | 403 | 404 => {
+                Outcome::Refused { detail: format!("{answered}: check the receiver's URL and its secret") }
+            }
             408 => retry("timeout"),
             409 | 425 => retry("rejected"),
             429 => throttled("throttled"),

@@ -23,10 +23,31 @@ impl Error {
         self.problem.reason()
     }
 
+    /// The trouble of the disk behind it; `None`: the disk is not to blame. A backup's own disk is another matter.
+    pub fn fault(&self) -> Option<Fault> {
+        match self.problem {
+            Problem::Full => Some(Fault::Full),
+            Problem::Io(_) => Some(Fault::Io),
+            Problem::Corrupt(_) => Some(Fault::Corrupt),
+            _ => None,
+        }
+    }
+
     /// Whether the same call may succeed by itself a little later.
     pub fn is_retryable(&self) -> bool {
         matches!(self.problem, Problem::Busy | Problem::Overtaken { .. })
     }
+}
+
+/// A trouble of the disk or of the file itself, as opposed to one of what was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// No space: reads go on, and writes may once there is some.
+    Full,
+    /// Reading or writing failed. Whether the disk is back, only a fresh connection tells.
+    Io,
+    /// The file is damaged: nothing may be written to it any more.
+    Corrupt,
 }
 
 /// What happened, and what to do about it.
@@ -111,6 +132,32 @@ pub enum Problem {
         /// How many.
         missing: u64,
     },
+    /// A backup must not overwrite anything.
+    #[error("{} exists already and no backup overwrites anything; name another file", .0.display())]
+    BackupExists(PathBuf),
+    /// The backup's folder does not take it.
+    #[error("the backup {} cannot be written ({reason}); scopewarden's user needs to write its folder", .to.display())]
+    BackupUnwritable {
+        /// Where it was to go.
+        to: PathBuf,
+        /// What the operating system said.
+        reason: String,
+    },
+    /// The backup's disk is full.
+    #[error(
+        "the backup {} does not fit: the disk is full; nothing of it is left; free some space there, or name a file on another disk", .0.display()
+    )]
+    BackupFull(PathBuf),
+    /// The copy is not what the database is.
+    #[error(
+        "the copy for the backup {} is not sound ({reason}); nothing of it is left; `scopewarden verify` tells whether the database is, else check the backup's disk", .to.display()
+    )]
+    BackupUnsound {
+        /// Where it was to go.
+        to: PathBuf,
+        /// The first thing that is wrong with it.
+        reason: String,
+    },
     /// Anything else; a bug of ours.
     #[error("unexpected: {0}")]
     Unexpected(String),
@@ -133,6 +180,10 @@ impl Problem {
             Self::Io(_) => "io",
             Self::Corrupt(_) | Self::Unreadable { .. } => "corrupt",
             Self::Overtaken { .. } | Self::Duplicate(_) | Self::NotOpen { .. } => "conflict",
+            Self::BackupExists(_)
+            | Self::BackupUnwritable { .. }
+            | Self::BackupFull(_)
+            | Self::BackupUnsound { .. } => "backup",
             Self::Unexpected(_) => "internal",
         }
     }

@@ -7,17 +7,21 @@
 //! - `record`: the one write of an audit. `body`: the texts that its hashes rest on.
 //! - `past`: a snapshot at any moment. `audits`: lists of what was recorded. `verify`: is it still what it was?
 //! - `outbox`: messages on their way to receivers.
+//! - `retain`: what is forgotten. `backup`: a verified copy. `health`: are file and disk well?
 //!
 //! One connection writes, always under `BEGIN IMMEDIATE`; four others only read. Statements stay within what
 //! `PostgreSQL` understands too, except for schema and settings.
 
 mod audits;
+mod backup;
 mod body;
 mod error;
+mod health;
 mod open;
 mod outbox;
 mod past;
 mod record;
+mod retain;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -31,12 +35,15 @@ use chrono::{DateTime, Utc};
 use sqlx::{SqliteConnection, SqlitePool};
 
 pub use audits::{AuditRow, FailureRow};
+pub use backup::{Backup, newest_backup};
 pub use body::{finding_body, gaps_body, recorded_digest};
-pub use error::{Error, Problem};
+pub use error::{Error, Fault, Problem};
+pub use health::Integrity;
 pub use open::SCHEMA;
 pub use outbox::{Delivery, OutboxCounts, OutboxRow, OutboxState, Outcome, Settled, Which};
-pub use past::{History, Past};
+pub use past::{History, Past, Unavailable};
 pub use record::{Failure, Record};
+pub use retain::Forgotten;
 pub use verify::Verification;
 
 use crate::domain::evidence::Hash;

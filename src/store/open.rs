@@ -19,7 +19,11 @@ use super::{
 };
 
 /// Every step of the schema, oldest first; see `migrations/README.md`.
-const STEPS: [(i64, &str, &str); 1] = [(1, "initial", include_str!("../../migrations/0001_initial.sql"))];
+const STEPS: [(i64, &str, &str); 3] = [
+    (1, "initial", include_str!("../../migrations/0001_initial.sql")),
+    (2, "retention", include_str!("../../migrations/0002_retention.sql")),
+    (3, "dead_letters", include_str!("../../migrations/0003_dead_letters.sql")),
+];
 
 /// The version of the schema that this program reads and writes.
 pub const SCHEMA: i64 = STEPS[STEPS.len() - 1].0;
@@ -95,7 +99,7 @@ fn pool(connections: u32) -> SqlitePoolOptions {
 }
 
 /// Makes an empty file that only its owner may read; `SQLite` gives its log files the same mode.
-async fn make_private(path: &Path) -> Result<(), Problem> {
+pub(super) async fn make_private(path: &Path) -> Result<(), Problem> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     if let Some(folder) = folder
         && matches!(tokio::fs::try_exists(folder).await, Ok(false))

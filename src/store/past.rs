@@ -39,6 +39,18 @@ pub struct Past {
     pub complete: bool,
     /// The chain hash up to it.
     pub chain: Hash,
+    /// The audit that was asked for, if retention forgot what that one saw. This one is then the last before it that
+    /// can be rebuilt.
+    pub instead_of: Option<Unavailable>,
+}
+
+/// An audit whose snapshot cannot be rebuilt any more. Its row, its events and its findings are still there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unavailable {
+    /// The audit's id.
+    pub audit: String,
+    /// When it was recorded.
+    pub at: DateTime<Utc>,
 }
 
 /// What an audit has to know of the ones before it.
@@ -85,7 +97,8 @@ impl Store {
     }
 
     /// The last audit recorded at or before `at` (`None`: the last of all) with its snapshot; `None` before the
-    /// first, and for an unknown organisation.
+    /// first, and for an unknown organisation. Where retention forgot that snapshot, the last one before it that is
+    /// whole answers, and says so ([`Past::instead_of`]).
     pub async fn snapshot_at(&self, org: &str, at: Option<DateTime<Utc>>) -> Result<Option<Past>, Error> {
         let found = async {
             let mut transaction = self.readers.begin().await?;
@@ -139,32 +152,105 @@ async fn past(
     org: i64,
     at: Option<DateTime<Utc>>,
 ) -> Result<Option<(i64, Past)>, Problem> {
-    let query = match at {
-        None => {
-            "SELECT seq, id, at_ms, complete, gaps, chain FROM audit WHERE org = $1 ORDER BY seq DESC LIMIT 1"
-        }
-        Some(_) => {
-            "SELECT seq, id, at_ms, complete, gaps, chain FROM audit WHERE org = $1 AND at_ms <= $2
-             ORDER BY at_ms DESC, seq DESC LIMIT 1"
-        }
-    };
-    let mut query = sqlx::query_as::<_, (i64, String, i64, bool, String, Vec<u8>)>(query).bind(org);
-    if let Some(at) = at {
-        query = query.bind(at.timestamp_millis());
-    }
-    let Some((seq, audit, at_ms, complete, gaps, chain)) = query.fetch_optional(&mut *connection).await?
-    else {
-        return Ok(None);
-    };
+    let Some(asked) = place(connection, org, at).await? else { return Ok(None) };
+    let found = last_whole(connection, org, asked).await?;
+    let (audit, complete, gaps, chain): (String, bool, String, Vec<u8>) =
+        sqlx::query_as("SELECT id, complete, gaps, chain FROM audit WHERE seq = $1")
+            .bind(found.seq)
+            .fetch_one(&mut *connection)
+            .await?;
+    let instead_of = if found == asked { None } else { Some(unavailable(connection, asked).await?) };
     let past = Past {
         audit,
-        at: time(at_ms)?,
-        snapshot: snapshot(connection, org, seq).await?,
+        at: time(found.at_ms)?,
+        snapshot: snapshot(connection, org, found.seq).await?,
         gaps: serde_json::from_str(&gaps).map_err(|error| Problem::unreadable("list of gaps", error))?,
         complete,
         chain: hash(&chain)?,
+        instead_of,
     };
-    Ok(Some((seq, past)))
+    Ok(Some((found.seq, past)))
+}
+
+/// Where an audit stands in the order of moments: by time, then by number, for a clock may have been set back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Place {
+    at_ms: i64,
+    seq: i64,
+}
+
+/// The last audit at or before `at`; `None` for `at`: the one recorded last.
+async fn place(
+    connection: &mut SqliteConnection,
+    org: i64,
+    at: Option<DateTime<Utc>>,
+) -> Result<Option<Place>, Problem> {
+    let query = match at {
+        None => "SELECT at_ms, seq FROM audit WHERE org = $1 ORDER BY seq DESC LIMIT 1",
+        Some(_) => {
+            "SELECT at_ms, seq FROM audit WHERE org = $1 AND at_ms <= $2 ORDER BY at_ms DESC, seq DESC LIMIT 1"
+        }
+    };
+    let mut query = sqlx::query_as::<_, (i64, i64)>(query).bind(org);
+    if let Some(at) = at {
+        query = query.bind(at.timestamp_millis());
+    }
+    Ok(query.fetch_optional(connection).await?.map(|(at_ms, seq)| Place { at_ms, seq }))
+}
+
+/// The last audit up to `from` of which no content is forgotten.
+///
+/// The forgotten versions that an audit saw also spoil every audit between the first that saw one of them and the last
+/// one before they had all ended: so each step leaves a whole stretch behind, not one audit.
+async fn last_whole(connection: &mut SqliteConnection, org: i64, from: Place) -> Result<Place, Problem> {
+    let mut place = from;
+    while let Some((since, until)) = spoilt_around(connection, org, place.seq).await? {
+        let before: Option<(i64, i64)> = sqlx::query_as(
+            "SELECT at_ms, seq FROM audit
+             WHERE org = $1 AND at_ms <= $2 AND (at_ms < $2 OR seq < $3) AND (seq < $4 OR seq >= $5)
+             ORDER BY at_ms DESC, seq DESC LIMIT 1",
+        )
+        .bind(org)
+        .bind(place.at_ms)
+        .bind(place.seq)
+        .bind(since)
+        .bind(until)
+        .fetch_optional(&mut *connection)
+        .await?;
+        // Retention keeps the first audit of all, so only something else can have taken everything.
+        let Some((at_ms, seq)) = before else {
+            return Err(Problem::unreadable("snapshot", "the content of every audit up to it is gone"));
+        };
+        place = Place { at_ms, seq };
+    }
+    Ok(place)
+}
+
+/// The stretch of audits around number `seq` that cannot be rebuilt, from its first up to, not including, its end;
+/// `None` if `seq` itself can.
+async fn spoilt_around(
+    connection: &mut SqliteConnection,
+    org: i64,
+    seq: i64,
+) -> Result<Option<(i64, i64)>, Problem> {
+    // A version that still holds is never forgotten.
+    let (since, until): (Option<i64>, Option<i64>) = sqlx::query_as(
+        "SELECT MIN(v.since), MAX(v.until) FROM version v JOIN object o ON o.hash = v.hash
+         WHERE v.org = $1 AND v.until IS NOT NULL AND v.until > $2 AND v.since <= $2 AND o.forgotten_ms IS NOT NULL",
+    )
+    .bind(org)
+    .bind(seq)
+    .fetch_one(connection)
+    .await?;
+    Ok(since.zip(until))
+}
+
+async fn unavailable(connection: &mut SqliteConnection, place: Place) -> Result<Unavailable, Problem> {
+    let audit = sqlx::query_scalar("SELECT id FROM audit WHERE seq = $1")
+        .bind(place.seq)
+        .fetch_one(connection)
+        .await?;
+    Ok(Unavailable { audit, at: time(place.at_ms)? })
 }
 
 /// The configuration that audit number `seq` saw: every version that began up to it and had not ended by then.

@@ -280,7 +280,12 @@ impl Rows {
             insert.push_values(batch, |mut row, (_, version)| {
                 row.push_bind(version.hash.as_bytes().as_slice()).push_bind(&version.body);
             });
-            insert.push(" ON CONFLICT (hash) DO NOTHING").build().execute(&mut *connection).await?;
+            // Content that retention forgot is stored again when it comes back.
+            insert.push(
+                " ON CONFLICT (hash) DO UPDATE SET body = excluded.body, forgotten_ms = NULL
+                 WHERE object.forgotten_ms IS NOT NULL",
+            );
+            insert.build().execute(&mut *connection).await?;
 
             let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO version (org, since, kind, id, hash) ");
             insert.push_values(batch, |mut row, (key, version)| {

@@ -5,7 +5,8 @@
 //!
 //! Every audit is walked in order: its chain hash over the row before it, the digest of its configuration (moved from
 //! audit to audit by the versions that begin and end), the digest of its events and findings, and the SHA-256 of
-//! every content that it brought. Rows that belong to no audit are counted. Somebody who rewrites *everything* from
+//! every content that it brought. Content that retention forgot is only its hash now, which the digests bind; content
+//! that still holds is never forgotten. Rows that belong to no audit are counted. Somebody who rewrites *everything* from
 //! some audit on leaves a consistent record with another head: that is what the head in every message is for.
 //! Outside the evidence: the outbox, failures, pending removals, object counts, and when an audit started.
 
@@ -42,6 +43,8 @@ pub struct Verification {
     pub audits: u64,
     /// Distinct contents checked.
     pub objects: u64,
+    /// Distinct contents that retention forgot; what is left of them is their hash, which was checked.
+    pub forgotten: u64,
     /// The stored chain hash of the last audit; `None`: there is none.
     pub head: Option<Hash>,
     /// When the first audit was recorded.
@@ -95,11 +98,13 @@ type Bytes = Vec<u8>;
 /// `seq, id, at_ms, complete, gaps, configuration, recorded, chain`
 type AuditColumns = (i64, Bytes, i64, i64, Bytes, Bytes, Bytes, Bytes);
 
+/// `since, kind, id, hash, body, until is null, forgotten_ms is not null`
+type VersionColumns = (i64, Bytes, Bytes, Bytes, Option<Bytes>, bool, bool);
+
 /// Some consecutive audits and all that began or ended with them, as stored.
 struct Step {
     audits: Vec<AuditColumns>,
-    /// `since, kind, id, hash, body`
-    versions: Vec<(i64, Bytes, Bytes, Bytes, Option<Bytes>)>,
+    versions: Vec<VersionColumns>,
     /// `until, kind, id`
     ended_versions: Vec<(i64, Bytes, Bytes)>,
     /// `audit, id, body`
@@ -125,7 +130,8 @@ impl Step {
         let Some((last, ..)) = audits.last() else { return Ok(None) };
         let last = *last;
         let versions = sqlx::query_as(
-            "SELECT v.since, v.kind, v.id, v.hash, o.body FROM version v LEFT JOIN object o ON o.hash = v.hash
+            "SELECT v.since, v.kind, v.id, v.hash, o.body, v.until IS NULL, o.forgotten_ms IS NOT NULL
+             FROM version v LEFT JOIN object o ON o.hash = v.hash
              WHERE v.org = $1 AND v.since > $2 AND v.since <= $3",
         )
         .bind(org)
@@ -221,12 +227,7 @@ impl Walk {
     }
 
     /// Moves the entities on to this audit, and checks the content of each that it brought.
-    fn check_entities(
-        &mut self,
-        audit: &str,
-        ended: Vec<(i64, Bytes, Bytes)>,
-        begun: Vec<(i64, Bytes, Bytes, Bytes, Option<Bytes>)>,
-    ) {
+    fn check_entities(&mut self, audit: &str, ended: Vec<(i64, Bytes, Bytes)>, begun: Vec<VersionColumns>) {
         if !ended.is_empty() || !begun.is_empty() {
             self.configuration = None;
         }
@@ -239,7 +240,7 @@ impl Walk {
                     .problem(format!("audit {audit}: it ends a version of {kind} {id} that had not begun"));
             }
         }
-        for (_, kind, id, hash, body) in begun {
+        for (_, kind, id, hash, body, still_holds, is_forgotten) in begun {
             self.met.versions += 1;
             let name = format!("{} {}", text(&kind), text(&id));
             let (Some(key), Ok(hash)) = (entity(&kind, &id), Hash::try_from(hash.as_slice())) else {
@@ -254,7 +255,16 @@ impl Walk {
                 None => {
                     self.found.problem(format!("audit {audit}: the content of {name} ({hash}) is missing"));
                 }
+                Some(_) if is_forgotten && still_holds => {
+                    self.found.problem(format!(
+                        "audit {audit}: the content of {name} ({hash}) is marked as forgotten, but still holds"
+                    ));
+                }
                 Some(body) if self.contents.insert(hash) => {
+                    if is_forgotten && body.is_empty() {
+                        self.found.forgotten += 1;
+                        continue;
+                    }
                     self.found.objects += 1;
                     let actual = Hash::of(&body);
                     if actual != hash {

@@ -37,8 +37,21 @@ pub struct AuditGauges {
 pub(super) struct Values {
     pub(super) checks: BTreeSet<(String, Severity)>,
     pub(super) orgs: BTreeMap<String, OrgValues>,
-    pub(super) receivers: BTreeMap<String, OutboxValues>,
+    pub(super) receivers: BTreeMap<String, ReceiverValues>,
     pub(super) db_bytes: BTreeMap<&'static str, i64>,
+    pub(super) program: ProgramValues,
+}
+
+/// What the program says of itself; `None` until known.
+#[derive(Debug, Default)]
+pub(super) struct ProgramValues {
+    pub(super) reload_successful: Option<bool>,
+    pub(super) reload_success: Option<DateTime<Utc>>,
+    pub(super) db_free: Option<i64>,
+    pub(super) db_writable: Option<bool>,
+    pub(super) db_sound: Option<bool>,
+    pub(super) backup_success: Option<DateTime<Utc>>,
+    pub(super) backup_interval_s: Option<f64>,
 }
 
 /// One organisation's values; `None` until known.
@@ -54,12 +67,22 @@ pub(super) struct OrgValues {
     pub(super) audit: Option<AuditGauges>,
 }
 
-/// One receiver's queue.
+/// What the outbox holds for one receiver.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Queue {
+    /// Messages to be sent.
+    pub pending: i64,
+    /// Messages given up.
+    pub dead: i64,
+    /// When the oldest pending message was recorded.
+    pub oldest: Option<DateTime<Utc>>,
+}
+
+/// One receiver's values.
 #[derive(Debug, Default)]
-pub(super) struct OutboxValues {
-    pub(super) pending: i64,
-    pub(super) dead: i64,
-    pub(super) oldest: Option<DateTime<Utc>>,
+pub(super) struct ReceiverValues {
+    pub(super) queue: Queue,
+    pub(super) circuit_open: bool,
 }
 
 /// The registered gauges. Only [`Gauges::rewrite`] writes to them.
@@ -78,7 +101,36 @@ pub(super) struct Gauges {
     token_expiry: GaugeVec,
     outbox_messages: GaugeVec,
     outbox_oldest: GaugeVec,
+    circuit_open: GaugeVec,
     db_size: GaugeVec,
+    program: [GaugeVec; 7],
+}
+
+/// The gauges without labels, in the order of [`ProgramValues`].
+const PROGRAM: [Series; 7] = [
+    series::CONFIG_RELOAD_SUCCESSFUL,
+    series::CONFIG_RELOAD_SUCCESS,
+    series::DB_FREE,
+    series::DB_WRITABLE,
+    series::DB_INTEGRITY,
+    series::DB_BACKUP_SUCCESS,
+    series::DB_BACKUP_INTERVAL,
+];
+
+impl ProgramValues {
+    fn each(&self) -> [Option<f64>; 7] {
+        let flag = |holds: Option<bool>| holds.map(|holds| if holds { 1.0 } else { 0.0 });
+        let time = |at: Option<DateTime<Utc>>| at.map(|at| float(at.timestamp()));
+        [
+            flag(self.reload_successful),
+            time(self.reload_success),
+            self.db_free.map(float),
+            flag(self.db_writable),
+            flag(self.db_sound),
+            time(self.backup_success),
+            self.backup_interval_s,
+        ]
+    }
 }
 
 impl Gauges {
@@ -89,7 +141,12 @@ impl Gauges {
             registry.register(Box::new(gauge.clone()))?;
             Ok::<_, prometheus::Error>(gauge)
         };
+        let mut program = Vec::with_capacity(PROGRAM.len());
+        for series in PROGRAM {
+            program.push(gauge(series)?);
+        }
         Ok(Self {
+            program: program.try_into().expect("one gauge a series"),
             org_info: gauge(series::ORG_INFO)?,
             up: gauge(series::UP)?,
             last_success: gauge(series::AUDIT_LAST_SUCCESS)?,
@@ -103,12 +160,13 @@ impl Gauges {
             token_expiry: gauge(series::API_TOKEN_EXPIRY)?,
             outbox_messages: gauge(series::OUTBOX_MESSAGES)?,
             outbox_oldest: gauge(series::OUTBOX_OLDEST_PENDING)?,
+            circuit_open: gauge(series::RECEIVER_CIRCUIT_OPEN)?,
             db_size: gauge(series::DB_SIZE)?,
         })
     }
 
-    fn all(&self) -> [&GaugeVec; 14] {
-        [
+    fn all(&self) -> impl Iterator<Item = &GaugeVec> {
+        let labelled = [
             &self.org_info,
             &self.up,
             &self.last_success,
@@ -122,8 +180,10 @@ impl Gauges {
             &self.token_expiry,
             &self.outbox_messages,
             &self.outbox_oldest,
+            &self.circuit_open,
             &self.db_size,
-        ]
+        ];
+        labelled.into_iter().chain(&self.program)
     }
 
     /// Makes the gauges say what `values` says and nothing else. The caller keeps others from gathering meanwhile.
@@ -134,13 +194,19 @@ impl Gauges {
         for (org, seen) in &values.orgs {
             self.rewrite_org(org, seen, &values.checks);
         }
-        for (receiver, queue) in &values.receivers {
+        for (receiver, ReceiverValues { queue, circuit_open }) in &values.receivers {
             self.outbox_messages.with_label_values(&[receiver, "pending"]).set(float(queue.pending));
             self.outbox_messages.with_label_values(&[receiver, "dead"]).set(float(queue.dead));
             set_time(&self.outbox_oldest, receiver, queue.oldest);
+            set(&self.circuit_open, receiver, Some(if *circuit_open { 1.0 } else { 0.0 }));
         }
         for (file, bytes) in &values.db_bytes {
             self.db_size.with_label_values(&[file]).set(float(*bytes));
+        }
+        for (gauge, value) in self.program.iter().zip(values.program.each()) {
+            if let Some(value) = value {
+                gauge.with_label_values::<&str>(&[]).set(value);
+            }
         }
     }
 

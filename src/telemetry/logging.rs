@@ -17,7 +17,7 @@ use tracing_subscriber::{
 use super::json_lines::JsonLines;
 
 /// What is logged unless the operator says otherwise.
-pub const DEFAULT_FILTER: &str = "info,sqlx=warn,hyper=warn,reqwest=warn";
+pub const DEFAULT_FILTER: &str = "info,sqlx=warn,hyper=warn,reqwest=warn,tokio_cron_scheduler=warn";
 
 /// How a line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

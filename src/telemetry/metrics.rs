@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGauge, Registry, TextEncoder};
 
 use super::{
-    gauges::{AuditGauges, Gauges, OrgValues, Values},
+    gauges::{AuditGauges, Gauges, OrgValues, Queue, Values},
     series,
 };
 use crate::domain::{Severity, event::CauseKind};
@@ -181,6 +181,34 @@ impl Metrics {
         values.checks = checks.iter().map(|(check, severity)| ((*check).to_owned(), *severity)).collect();
     }
 
+    /// Forgets organisations and receivers that left the configuration, with all their series.
+    pub fn keep_only(&self, orgs: &[String], receivers: &[String]) {
+        let mut values = self.values();
+        let gone: Vec<String> = values.orgs.keys().filter(|org| !orgs.contains(org)).cloned().collect();
+        for org in &gone {
+            values.orgs.remove(org);
+            let _ = self.audit_runs.remove_label_values(&[org]);
+            for reason in AUDIT_FAILURE_REASONS {
+                let _ = self.audit_failures.remove_label_values(&[org.as_str(), reason]);
+            }
+            for cause in CauseKind::ALL {
+                let _ = self.drift_events.remove_label_values(&[org.as_str(), cause.as_str()]);
+            }
+            for cause in MissedRun::ALL {
+                let _ = self.missed_runs.remove_label_values(&[org.as_str(), cause.as_str()]);
+            }
+        }
+        let gone: Vec<String> =
+            values.receivers.keys().filter(|receiver| !receivers.contains(receiver)).cloned().collect();
+        for receiver in &gone {
+            values.receivers.remove(receiver);
+            let _ = self.delivery_attempts.remove_label_values(&[receiver]);
+            for reason in DELIVERY_FAILURE_REASONS {
+                let _ = self.delivery_failures.remove_label_values(&[receiver.as_str(), reason]);
+            }
+        }
+    }
+
     /// Which organisation of the platform `org` turned out to be.
     pub fn org_info(&self, org: &str, org_id: &str, region: &str) {
         self.org(org, |values| values.info = Some((org_id.to_owned(), region.to_owned())));
@@ -246,11 +274,20 @@ impl Metrics {
         self.org(org, |values| values.token_expires = Some(at));
     }
 
-    /// What a receiver's queue holds; `oldest` is when the oldest pending message was recorded.
-    pub fn outbox(&self, receiver: &str, pending: i64, dead: i64, oldest: Option<DateTime<Utc>>) {
+    /// What the outbox holds, by receiver: the whole of it. A receiver that is not named has nothing waiting.
+    pub fn outbox(&self, queues: impl IntoIterator<Item = (String, Queue)>) {
         let mut values = self.values();
-        let queue = values.receivers.entry(receiver.to_owned()).or_default();
-        (queue.pending, queue.dead, queue.oldest) = (pending, dead, oldest);
+        for receiver in values.receivers.values_mut() {
+            receiver.queue = Queue::default();
+        }
+        for (receiver, queue) in queues {
+            values.receivers.entry(receiver).or_default().queue = queue;
+        }
+    }
+
+    /// Whether a receiver is left alone: it rests after failures, or is disabled.
+    pub fn circuit(&self, receiver: &str, is_open: bool) {
+        self.values().receivers.entry(receiver.to_owned()).or_default().circuit_open = is_open;
     }
 
     /// One attempt to deliver.
@@ -266,6 +303,42 @@ impl Metrics {
     /// The size of a file of the database.
     pub fn db_size(&self, file: DbFile, bytes: u64) {
         self.values().db_bytes.insert(file.as_str(), i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// Space left on the database's file system.
+    pub fn db_free(&self, bytes: u64) {
+        self.values().program.db_free = Some(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// Whether the database takes writes.
+    pub fn db_writable(&self, writable: bool) {
+        self.values().program.db_writable = Some(writable);
+    }
+
+    /// What the last check of the database file found.
+    pub fn db_sound(&self, sound: bool) {
+        self.values().program.db_sound = Some(sound);
+    }
+
+    /// When the newest verified backup was made.
+    pub fn backup_made(&self, at: DateTime<Utc>) {
+        self.values().program.backup_success = Some(at);
+    }
+
+    /// The longest time between two scheduled backups; `None`: none are scheduled.
+    pub fn backup_interval(&self, seconds: Option<f64>) {
+        self.values().program.backup_interval_s = seconds;
+    }
+
+    /// The configuration was read and is in use since `now`.
+    pub fn config_loaded(&self, now: DateTime<Utc>) {
+        let program = &mut self.values().program;
+        (program.reload_successful, program.reload_success) = (Some(true), Some(now));
+    }
+
+    /// The configuration was read again and refused; the one before stays in use.
+    pub fn config_refused(&self) {
+        self.values().program.reload_successful = Some(false);
     }
 
     /// The page for Prometheus, text format 0.0.4.

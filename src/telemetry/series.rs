@@ -70,8 +70,16 @@ pub const SERIES: &[Series] = &[
     OUTBOX_OLDEST_PENDING,
     DELIVERY_ATTEMPTS,
     DELIVERY_FAILURES,
+    RECEIVER_CIRCUIT_OPEN,
     SCHEDULER_MISSED_RUNS,
+    CONFIG_RELOAD_SUCCESSFUL,
+    CONFIG_RELOAD_SUCCESS,
     DB_SIZE,
+    DB_FREE,
+    DB_WRITABLE,
+    DB_INTEGRITY,
+    DB_BACKUP_SUCCESS,
+    DB_BACKUP_INTERVAL,
     LEADER,
 ];
 
@@ -169,6 +177,11 @@ pub(super) const DELIVERY_FAILURES: Series = Series::counter(
     &["receiver", "reason"],
     "Attempts to deliver an alert that failed.",
 );
+pub(super) const RECEIVER_CIRCUIT_OPEN: Series = Series::gauge(
+    "scopewarden_receiver_circuit_open",
+    &["receiver"],
+    "Whether a receiver rests after failures or is disabled (1), or gets alerts as they come (0).",
+);
 pub(super) const SCHEDULER_MISSED_RUNS: Series = Series::counter(
     "scopewarden_scheduler_missed_runs_total",
     &["org", "cause"],
@@ -176,6 +189,41 @@ pub(super) const SCHEDULER_MISSED_RUNS: Series = Series::counter(
 );
 pub(super) const DB_SIZE: Series =
     Series::gauge("scopewarden_db_size_bytes", &["file"], "Size of the database's files.");
+pub(super) const DB_FREE: Series = Series::gauge(
+    "scopewarden_db_free_bytes",
+    &[],
+    "Space left for this program on the database's file system.",
+);
+pub(super) const DB_WRITABLE: Series = Series::gauge(
+    "scopewarden_db_writable",
+    &[],
+    "Whether audits and deliveries can be recorded (1), or the disk keeps them from it (0).",
+);
+pub(super) const DB_INTEGRITY: Series = Series::gauge(
+    "scopewarden_db_integrity_ok",
+    &[],
+    "Whether the last check of the database file found it sound; absent before the first.",
+);
+pub(super) const DB_BACKUP_SUCCESS: Series = Series::gauge(
+    "scopewarden_db_backup_last_success_timestamp_seconds",
+    &[],
+    "Unix time of the newest verified backup that the schedule made; absent before the first.",
+);
+pub(super) const DB_BACKUP_INTERVAL: Series = Series::gauge(
+    "scopewarden_db_backup_interval_seconds",
+    &[],
+    "Longest time between two scheduled backups; absent if none are scheduled.",
+);
+pub(super) const CONFIG_RELOAD_SUCCESSFUL: Series = Series::gauge(
+    "scopewarden_config_last_reload_successful",
+    &[],
+    "Whether the configuration that was read last is in use (1), or was refused (0).",
+);
+pub(super) const CONFIG_RELOAD_SUCCESS: Series = Series::gauge(
+    "scopewarden_config_last_reload_success_timestamp_seconds",
+    &[],
+    "Unix time at which the configuration in use was read.",
+);
 pub(super) const LEADER: Series = Series::gauge(
     "scopewarden_leader",
     &[],

@@ -23,21 +23,21 @@ const BEAT_LIMIT: TimeDelta = TimeDelta::seconds(60);
 /// What has to hold before the daemon can do its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Precondition {
-    /// The configuration in the file is valid.
-    Configuration,
-    /// The database is at this program's schema and takes writes.
+    /// The database is open, at this program's schema, and was found sound.
     Database,
+    /// The database takes writes: there is space, and the disk does what it is told.
+    Storage,
 }
 
 impl Precondition {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Configuration, Self::Database];
+    pub const ALL: [Self; 2] = [Self::Database, Self::Storage];
 
     /// The word in front of a reason.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Configuration => "configuration",
             Self::Database => "database",
+            Self::Storage => "storage",
         }
     }
 }

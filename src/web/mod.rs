@@ -22,13 +22,14 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::State as From,
+    extract::{FromRef, State as From},
     http::{StatusCode, header},
     middleware,
     response::{IntoResponse, Response},
     routing::get,
 };
 use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::watch;
 
 pub use health::{Health, Precondition};
 pub use serve::serve;
@@ -38,7 +39,7 @@ use crate::{
     telemetry::{self, Metrics},
 };
 
-/// What the server answers from. Cheap to clone.
+/// What the server answers a request from. Cheap to clone; a reload of the configuration replaces it.
 #[derive(Clone, Debug)]
 pub struct State {
     /// The record.
@@ -64,8 +65,15 @@ pub struct OrgLine {
     pub region: String,
 }
 
-/// Every route of the server.
-pub fn router(state: State) -> Router {
+/// The state as of the request, whatever is reloaded while it is answered.
+impl FromRef<watch::Receiver<State>> for State {
+    fn from_ref(states: &watch::Receiver<State>) -> Self {
+        states.borrow().clone()
+    }
+}
+
+/// Every route of the server. Each request is answered from the latest of `states`.
+pub fn router(states: watch::Receiver<State>) -> Router {
     Router::new()
         .route("/", get(dashboard::page))
         .route("/style.css", get(style))
@@ -79,7 +87,7 @@ pub fn router(state: State) -> Router {
         .fallback(nothing_here)
         .layer(middleware::from_fn(guard::limits))
         .layer(middleware::from_fn(guard::headers))
-        .with_state(state)
+        .with_state(states)
 }
 
 async fn metrics(From(state): From<State>) -> impl IntoResponse {

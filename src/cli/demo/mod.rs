@@ -18,7 +18,7 @@ mod stage;
 mod tell;
 mod words;
 
-use std::io;
+use std::{io, sync::Arc};
 
 use clap::Args;
 use serde::Serialize;
@@ -170,7 +170,7 @@ async fn stay(
             role: (&role, INVITED_ROLE),
         },
     )?;
-    let life = daemon.run(stop);
+    let life = daemon.run(stop, Arc::default());
     tokio::pin!(life);
     loop {
         tokio::select! {

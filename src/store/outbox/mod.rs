@@ -6,8 +6,9 @@
 //! **At least once.** A message is promised when its audit commits. Claiming it postpones its next attempt by
 //! [`LEASE`]; who claims it sends it and settles. A process that dies in between has thereby scheduled the next
 //! attempt, so a receiver may see a message twice, always with the same id and the same bytes, and never not at all.
-//! One claim takes at most one message of an order key, and only the oldest that is not settled: a resolve cannot
-//! overtake its trigger. A dead message stands in nobody's way.
+//! A claim is in the order in which the messages were made, and leaves out those behind one of the same order key that
+//! is not due: who sends what it claimed in that order, and stops at a failure, never lets a resolve overtake its
+//! trigger. A dead message stands in nobody's way.
 //!
 //! **Bounds.** Settled messages are forgotten after [`KEPT`], anything else after [`KEPT_UNDELIVERED`]: dead ones
 //! that nobody cared for, and those of receivers that left the configuration. Every new message makes room.
@@ -78,8 +79,6 @@ pub enum Outcome {
         reason: String,
         /// One sentence for a person, without any secret.
         detail: String,
-        /// Attempts made so far.
-        attempt: u32,
     },
     /// It will not be tried again by itself.
     Dead {

@@ -13,7 +13,43 @@ use super::{
 };
 use crate::domain::message::Message;
 
+/// Rows named in one statement.
 const BATCH: usize = 500;
+
+/// What is due for a receiver. One behind a message of its order key that is not due (claimed, or to be tried later)
+/// is not due either. The condition says `>` for a reason: among due ones the order of the list is enough, and a
+/// queue of a single order key then costs no more than any other.
+const CLAIM: &str =
+    "SELECT d.message, m.id, m.kind, m.severity, d.order_key, m.body, m.created_ms, d.queued_ms, d.attempt
+     FROM delivery d JOIN message m ON m.seq = d.message
+     WHERE d.receiver = $1 AND d.state = 'pending' AND d.next_ms <= $2 AND NOT EXISTS
+       (SELECT 1 FROM delivery e WHERE e.receiver = d.receiver AND e.order_key = d.order_key
+        AND e.state = 'pending' AND e.message < d.message AND e.next_ms > $2)
+     ORDER BY d.message LIMIT $3";
+
+const SETTLE: &str = "UPDATE delivery SET state = $3, attempt = attempt + 1, next_ms = $4, settled_ms = $5, reason = $6, detail = $7
+     WHERE message = (SELECT seq FROM message WHERE id = $1) AND receiver = $2 AND state = 'pending'";
+
+const RELEASE: &str = "UPDATE delivery SET next_ms = $3
+     WHERE message = (SELECT seq FROM message WHERE id = $1) AND receiver = $2 AND state = 'pending'";
+
+const HASTEN: &str =
+    "UPDATE delivery SET next_ms = $2 WHERE receiver = $1 AND state = 'pending' AND next_ms > $2";
+
+const EXPIRE: &str = "UPDATE delivery SET state = 'dead', next_ms = NULL, settled_ms = $3,
+       reason = COALESCE(reason, 'expired'),
+       detail = COALESCE('not delivered within seven days; the last attempt: ' || detail,
+                         'not delivered within seven days, and never tried: the receiver took nothing')
+     WHERE receiver = $1 AND state = 'pending' AND queued_ms < $2";
+
+/// What a round of deliveries runs.
+#[cfg(test)]
+pub(super) const STATEMENTS: [&str; 6] = [CLAIM, SETTLE, RELEASE, HASTEN, EXPIRE, RETRIED];
+
+/// Only a person's retry makes a delivery younger than its message.
+const RETRIED: &str = "SELECT EXISTS
+       (SELECT 1 FROM delivery d JOIN message m ON m.seq = d.message
+        WHERE d.receiver = $1 AND d.state = 'pending' AND d.queued_ms > $2 AND m.created_ms < d.queued_ms)";
 
 /// Adds messages, in order, for each of their receivers, due at once. One without receivers is not kept.
 pub(in crate::store) async fn enqueue(
@@ -76,19 +112,12 @@ impl Store {
         let receiver = receiver.to_owned();
         self.write(move |connection| {
             Box::pin(async move {
-                let rows: Vec<Row> = sqlx::query_as(
-                    "SELECT d.message, m.id, m.kind, m.severity, d.order_key, m.body, m.created_ms, d.queued_ms, d.attempt
-                     FROM delivery d JOIN message m ON m.seq = d.message
-                     WHERE d.receiver = $1 AND d.state = 'pending' AND d.next_ms <= $2 AND NOT EXISTS
-                       (SELECT 1 FROM delivery e WHERE e.receiver = d.receiver AND e.order_key = d.order_key
-                        AND e.state = 'pending' AND e.message < d.message)
-                     ORDER BY d.message LIMIT $3",
-                )
-                .bind(&receiver)
-                .bind(now.timestamp_millis())
-                .bind(limit)
-                .fetch_all(&mut *connection)
-                .await?;
+                let rows: Vec<Row> = sqlx::query_as(CLAIM)
+                    .bind(&receiver)
+                    .bind(now.timestamp_millis())
+                    .bind(limit)
+                    .fetch_all(&mut *connection)
+                    .await?;
                 let taken: Vec<i64> = rows.iter().map(|row| row.0).collect();
                 for batch in taken.chunks(BATCH) {
                     let mut update = QueryBuilder::<Sqlite>::new("UPDATE delivery SET next_ms = ");
@@ -127,44 +156,32 @@ impl Store {
         self.write(move |connection| {
             Box::pin(async move {
                 for one in settled {
-                    let update = match one.outcome {
-                        Outcome::Delivered => sqlx::query(
-                            "UPDATE delivery SET state = 'delivered', attempt = attempt + 1, next_ms = NULL,
-                                    settled_ms = $3, reason = NULL, detail = NULL
-                             WHERE message = (SELECT seq FROM message WHERE id = $1) AND receiver = $2 AND state = 'pending'",
-                        )
-                        .bind(one.id)
-                        .bind(one.receiver)
-                        .bind(now.timestamp_millis()),
-                        Outcome::Dead { reason, detail } => sqlx::query(
-                            "UPDATE delivery SET state = 'dead', attempt = attempt + 1, next_ms = NULL,
-                                    settled_ms = $3, reason = $4, detail = $5
-                             WHERE message = (SELECT seq FROM message WHERE id = $1) AND receiver = $2 AND state = 'pending'",
-                        )
-                        .bind(one.id)
-                        .bind(one.receiver)
-                        .bind(now.timestamp_millis())
-                        .bind(reason)
-                        .bind(detail),
-                        Outcome::Retry { next_at, reason, detail, attempt } => sqlx::query(
-                            "UPDATE delivery SET next_ms = $3, attempt = $4, reason = $5, detail = $6
-                             WHERE message = (SELECT seq FROM message WHERE id = $1) AND receiver = $2 AND state = 'pending'",
-                        )
-                        .bind(one.id)
-                        .bind(one.receiver)
-                        .bind(next_at.timestamp_millis())
-                        .bind(attempt)
-                        .bind(reason)
-                        .bind(detail),
-                        Outcome::Released => sqlx::query(
-                            "UPDATE delivery SET next_ms = $3
-                             WHERE message = (SELECT seq FROM message WHERE id = $1) AND receiver = $2 AND state = 'pending'",
-                        )
-                        .bind(one.id)
-                        .bind(one.receiver)
-                        .bind(now.timestamp_millis()),
+                    let (state, next_at, reason, detail) = match one.outcome {
+                        Outcome::Delivered => ("delivered", None, None, None),
+                        Outcome::Dead { reason, detail } => ("dead", None, Some(reason), Some(detail)),
+                        Outcome::Retry { next_at, reason, detail } => {
+                            ("pending", Some(next_at), Some(reason), Some(detail))
+                        }
+                        Outcome::Released => {
+                            sqlx::query(RELEASE)
+                                .bind(one.id)
+                                .bind(one.receiver)
+                                .bind(now.timestamp_millis())
+                                .execute(&mut *connection)
+                                .await?;
+                            continue;
+                        }
                     };
-                    update.execute(&mut *connection).await?;
+                    sqlx::query(SETTLE)
+                        .bind(one.id)
+                        .bind(one.receiver)
+                        .bind(state)
+                        .bind(next_at.map(|at| at.timestamp_millis()))
+                        .bind(next_at.is_none().then_some(now.timestamp_millis()))
+                        .bind(reason)
+                        .bind(detail)
+                        .execute(&mut *connection)
+                        .await?;
                 }
                 Ok(())
             })
@@ -172,20 +189,48 @@ impl Store {
         .await
     }
 
-    /// When a message for a receiver may next be claimed; in the past if one is due, `None` if none waits.
-    pub async fn next_due(&self, receiver: &str) -> Result<Option<DateTime<Utc>>, Error> {
-        let next = async {
-            let next: Option<i64> = sqlx::query_scalar(
-                "SELECT MIN(d.next_ms) FROM delivery d
-                 WHERE d.receiver = $1 AND d.state = 'pending' AND NOT EXISTS
-                   (SELECT 1 FROM delivery e WHERE e.receiver = d.receiver AND e.order_key = d.order_key
-                    AND e.state = 'pending' AND e.message < d.message)",
-            )
-            .bind(receiver)
-            .fetch_one(&self.readers)
-            .await?;
-            next.map(time).transpose()
-        };
-        self.named(next.await)
+    /// Makes everything that waits for a receiver due now, and says how much of it was not. For a receiver that is
+    /// well again, and for a process that has just begun to send to it: what an earlier one had claimed is free.
+    pub async fn hasten(&self, receiver: &str, now: DateTime<Utc>) -> Result<u64, Error> {
+        let receiver = receiver.to_owned();
+        self.write(move |connection| {
+            Box::pin(async move {
+                let hastened = sqlx::query(HASTEN)
+                    .bind(&receiver)
+                    .bind(now.timestamp_millis())
+                    .execute(&mut *connection)
+                    .await?;
+                Ok(hastened.rows_affected())
+            })
+        })
+        .await
+    }
+
+    /// Gives up what has waited for a receiver since before `queued_before`, tried or not; how many there were.
+    pub async fn expire(
+        &self,
+        receiver: &str,
+        queued_before: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Result<u64, Error> {
+        let receiver = receiver.to_owned();
+        self.write(move |connection| {
+            Box::pin(async move {
+                let expired = sqlx::query(EXPIRE)
+                    .bind(&receiver)
+                    .bind(queued_before.timestamp_millis())
+                    .bind(now.timestamp_millis())
+                    .execute(&mut *connection)
+                    .await?;
+                Ok(expired.rows_affected())
+            })
+        })
+        .await
+    }
+
+    /// Whether a person sent a message for a receiver back to the queue after `since`.
+    pub async fn retried_since(&self, receiver: &str, since: DateTime<Utc>) -> Result<bool, Error> {
+        let found = sqlx::query_scalar(RETRIED).bind(receiver).bind(since.timestamp_millis());
+        self.named(found.fetch_one(&self.readers).await.map_err(Problem::from))
     }
 }

@@ -22,8 +22,8 @@ async fn settle(store: &Store, receiver: &str, id: &str, outcome: Outcome, secon
     store.settle(&settled, at(seconds)).await.unwrap();
 }
 
-fn retry(seconds: i64, attempt: u32) -> Outcome {
-    Outcome::Retry { next_at: at(seconds), reason: "http_5xx".to_owned(), detail: "503".to_owned(), attempt }
+fn retry(seconds: i64) -> Outcome {
+    Outcome::Retry { next_at: at(seconds), reason: "server".to_owned(), detail: "503".to_owned() }
 }
 
 fn dead() -> Outcome {
@@ -53,16 +53,21 @@ async fn messages_of_one_order_key_wait_for_each_other() {
     let (_folder, store) = store().await;
     let ops: &[&str] = &["ops"];
     promise(&store, 0, &[("a1", "a", ops), ("a2", "a", ops), ("b1", "b", ops), ("a3", "a", ops)]).await;
-    assert_eq!(claim(&store, "ops", 1).await, ["a1", "b1"], "the oldest of each");
-    assert!(claim(&store, "ops", 2).await.is_empty(), "taken ones stand before the others");
-    settle(&store, "ops", "a1", retry(100, 1), 3).await;
+    assert_eq!(store.claim("ops", 1, at(1)).await.unwrap().remove(0).id, "a1");
+    assert_eq!(claim(&store, "ops", 2).await, ["b1"], "a2 and a3 wait for what is on its way");
+    assert!(claim(&store, "ops", 2).await.is_empty());
+    settle(&store, "ops", "a1", retry(100), 3).await;
     settle(&store, "ops", "b1", Outcome::Delivered, 3).await;
     assert!(claim(&store, "ops", 50).await.is_empty(), "a2 waits for a1's retry");
-    assert_eq!(store.next_due("ops").await.unwrap(), Some(at(100)), "and is not what to wake up for");
     let taken = store.claim("ops", 10, at(100)).await.unwrap();
-    assert_eq!((taken[0].id.as_str(), taken[0].attempt, taken.len()), ("a1", 1, 1));
+    assert_eq!((taken[0].id.as_str(), taken[0].attempt), ("a1", 1));
+    let taken: Vec<_> = taken.into_iter().map(|one| one.id).collect();
+    assert_eq!(taken, ["a1", "a2", "a3"], "all are due: in the order they were made");
+    for id in ["a2", "a3"] {
+        settle(&store, "ops", id, Outcome::Released, 101).await;
+    }
     settle(&store, "ops", "a1", dead(), 101).await;
-    assert_eq!(claim(&store, "ops", 102).await, ["a2"], "a dead one stands in nobody's way");
+    assert_eq!(claim(&store, "ops", 102).await, ["a2", "a3"], "a dead one stands in nobody's way");
 }
 
 #[tokio::test]
@@ -81,16 +86,15 @@ async fn what_a_crashed_process_claimed_becomes_due_again() {
     promise(&store, 0, &[("m1", "a", &["ops"])]).await;
     assert_eq!(claim(&store, "ops", 0).await, ["m1"]);
     assert!(claim(&store, "ops", 59).await.is_empty());
-    assert_eq!(store.next_due("ops").await.unwrap(), Some(at(60)));
     // Another process, later.
     let other = Store::open(store.path()).await.unwrap();
     assert_eq!(claim(&other, "ops", 60).await, ["m1"]);
     settle(&other, "ops", "m1", Outcome::Delivered, 61).await;
     // The first one wakes up and does not know.
-    settle(&store, "ops", "m1", retry(99, 1), 62).await;
+    settle(&store, "ops", "m1", retry(99), 62).await;
     let row = &store.outbox(None, None, 10).await.unwrap()[0];
     assert_eq!((row.state, row.settled, row.attempt), (OutboxState::Delivered, Some(at(61)), 1));
-    assert_eq!(store.next_due("ops").await.unwrap(), None);
+    assert!(claim(&other, "ops", 1000).await.is_empty());
 }
 
 #[tokio::test]
@@ -117,6 +121,74 @@ async fn two_processes_never_claim_the_same() {
     }
     taken.sort_unstable();
     assert_eq!(taken, ids);
+}
+
+#[tokio::test]
+async fn all_that_waits_can_be_made_due_at_once() {
+    let (_folder, store) = store().await;
+    promise(&store, 0, &[("m1", "a", &["ops", "sec"]), ("m2", "a", &["ops"]), ("m3", "b", &["ops"])]).await;
+    assert_eq!(claim(&store, "ops", 1).await.len(), 3);
+    settle(&store, "ops", "m1", retry(900), 2).await;
+    settle(&store, "ops", "m3", dead(), 2).await;
+    assert_eq!(claim(&store, "sec", 1).await, ["m1"]);
+    assert_eq!(store.hasten("ops", at(3)).await.unwrap(), 2, "what is to be retried, and what is claimed");
+    assert_eq!(claim(&store, "ops", 3).await, ["m1", "m2"]);
+    assert!(claim(&store, "sec", 3).await.is_empty(), "another receiver's claim holds");
+}
+
+#[tokio::test]
+async fn what_waited_too_long_dies_tried_or_not() {
+    let (_folder, store) = store().await;
+    promise(&store, 0, &[("m1", "a", &["ops", "sec"]), ("m2", "b", &["ops"])]).await;
+    promise(&store, 10, &[("m3", "c", &["ops"])]).await;
+    assert_eq!(store.claim("ops", 1, at(1)).await.unwrap().len(), 1);
+    settle(&store, "ops", "m1", retry(5), 2).await;
+    assert_eq!(store.expire("ops", at(0), at(700)).await.unwrap(), 0);
+    assert_eq!(store.expire("ops", at(1), at(700)).await.unwrap(), 2);
+    let dead = store.outbox(None, Some(OutboxState::Dead), 10).await.unwrap();
+    let said: Vec<_> = dead.iter().map(|row| (row.id.as_str(), row.reason.as_deref(), row.settled)).collect();
+    assert_eq!(said, [("m2", Some("expired"), Some(at(700))), ("m1", Some("server"), Some(at(700)))]);
+    assert!(dead[0].detail.as_deref().unwrap().contains("never tried"));
+    assert!(dead[1].detail.as_deref().unwrap().ends_with("the last attempt: 503"));
+    assert_eq!(claim(&store, "ops", 701).await, ["m3"]);
+    assert_eq!(claim(&store, "sec", 701).await, ["m1"]);
+}
+
+#[tokio::test]
+async fn a_retry_by_hand_is_noticed_and_a_new_message_is_none() {
+    let (_folder, store) = store().await;
+    promise(&store, 0, &[("m1", "a", &["ops", "sec"])]).await;
+    settle(&store, "ops", "m1", dead(), 1).await;
+    promise(&store, 10, &[("m2", "b", &["ops"])]).await;
+    assert!(!store.retried_since("ops", at(2)).await.unwrap());
+    store.outbox_retry(&Which::Dead, None, at(700)).await.unwrap();
+    assert!(store.retried_since("ops", at(699)).await.unwrap());
+    assert!(!store.retried_since("ops", at(700)).await.unwrap());
+    assert!(!store.retried_since("sec", at(2)).await.unwrap());
+}
+
+/// How `SQLite` goes about a statement, a step a line.
+async fn plan(store: &Store, statement: &str) -> String {
+    let steps: Vec<(i64, i64, i64, String)> =
+        sqlx::query_as(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}")))
+            .fetch_all(&store.readers)
+            .await
+            .unwrap();
+    steps.into_iter().map(|(.., step)| step + "\n").collect()
+}
+
+#[tokio::test]
+async fn no_statement_of_a_round_reads_more_than_it_must() {
+    let (_folder, store) = store().await;
+    for statement in send::STATEMENTS {
+        let plan = plan(&store, statement).await;
+        // `SCAN CONSTANT ROW` is a SELECT without a table.
+        let scans = plan.lines().any(|step| step.starts_with("SCAN") && step != "SCAN CONSTANT ROW");
+        assert!(!scans && !plan.contains("TEMP B-TREE"), "{statement}\n{plan}");
+    }
+    let plan = plan(&store, tend::COUNTS).await;
+    assert_eq!(plan.matches("USING COVERING INDEX delivery_").count(), 2, "{plan}");
+    assert!(plan.contains("SEARCH m USING INTEGER PRIMARY KEY"), "{plan}");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 12] = [
     "org",
     "audit",
     "object",
@@ -14,6 +14,7 @@ const TABLES: [&str; 11] = [
     "object_count",
     "message",
     "delivery",
+    "probe",
 ];
 
 async fn rows(store: &Store) -> Vec<(&'static str, i64)> {

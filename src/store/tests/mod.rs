@@ -1,8 +1,10 @@
 //! The store on real files. `Audit` makes a record the way `audit` does: from the history that the store tells.
 
+mod copying;
 mod growth;
 mod reading;
 mod recording;
+mod retaining;
 mod tampering;
 
 use std::collections::BTreeSet;

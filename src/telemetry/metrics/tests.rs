@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::{
     domain::Fact,
-    telemetry::{Kind, SERIES, Series},
+    telemetry::{Kind, Queue, SERIES, Series},
 };
 
 const CHECKS: [(&str, Severity); 2] =
@@ -39,6 +39,10 @@ fn count(page: &str, family: &str) -> usize {
     page.lines().filter(|line| line.split(['{', ' ']).next().is_some_and(|name| name == family)).count()
 }
 
+fn queue(pending: i64, dead: i64, oldest: Option<DateTime<Utc>>) -> (String, Queue) {
+    ("secops".to_owned(), Queue { pending, dead, oldest })
+}
+
 /// Calls every method once, so that every family has a line.
 fn filled() -> Metrics {
     let metrics = preset();
@@ -53,11 +57,18 @@ fn filled() -> Metrics {
     metrics.api_request("oauth_clients", 0.12);
     metrics.api_retry("http_429");
     metrics.token_expires("acme", at(86_400));
-    metrics.outbox("secops", 3, 1, Some(at(90)));
+    metrics.outbox([queue(3, 1, Some(at(90)))]);
+    metrics.circuit("secops", true);
     metrics.delivery_attempt("secops");
     metrics.delivery_failure("secops", "timeout");
     metrics.db_size(DbFile::Main, 4096);
     metrics.db_size(DbFile::Wal, 0);
+    metrics.db_free(1 << 30);
+    metrics.db_writable(true);
+    metrics.db_sound(true);
+    metrics.backup_made(at(3_600));
+    metrics.backup_interval(Some(86_400.0));
+    metrics.config_loaded(at(1));
     metrics
 }
 
@@ -85,6 +96,37 @@ fn the_page_holds_exactly_the_listed_families() {
     assert_eq!(listed.len(), SERIES.len(), "a name is listed twice");
     if cfg!(target_os = "linux") {
         assert!(count(&page, "process_resident_memory_bytes") == 1, "no process metrics");
+    }
+}
+
+#[test]
+fn who_left_the_configuration_leaves_the_page() {
+    let metrics = filled();
+    metrics.keep_only(&["globex".to_owned()], &[]);
+    let page = metrics.render();
+    assert!(page.contains("org=\"globex\"") && !page.contains("acme") && !page.contains("secops"), "{page}");
+    // Counted anew if they come back.
+    metrics.preset(&["acme".to_owned()], &[], &CHECKS);
+    assert_eq!(value(&metrics.render(), "scopewarden_audit_runs_total{org=\"acme\"}"), Some("0"));
+}
+
+#[test]
+fn a_refused_configuration_shows_and_does_not_move_the_time() {
+    let metrics = filled();
+    let successful = |metrics: &Metrics| {
+        let page = metrics.render();
+        let of =
+            |name: &str| value(&page, &format!("scopewarden_config_last_reload_{name}")).unwrap().to_owned();
+        (of("successful"), of("success_timestamp_seconds"))
+    };
+    metrics.config_refused();
+    assert_eq!(successful(&metrics), ("0".to_owned(), "1".to_owned()));
+    metrics.config_loaded(at(50));
+    assert_eq!(successful(&metrics), ("1".to_owned(), "50".to_owned()));
+    // Nothing is claimed that is not known.
+    let page = Metrics::new().render();
+    for family in ["config_last_reload_successful", "db_integrity_ok", "db_backup_interval_seconds"] {
+        assert_eq!(count(&page, &format!("scopewarden_{family}")), 0, "{family}");
     }
 }
 
@@ -210,9 +252,9 @@ fn a_check_that_nobody_announced_adds_no_label() {
 fn an_empty_outbox_has_no_oldest_message() {
     let metrics = preset();
     let oldest = r#"scopewarden_outbox_oldest_pending_timestamp_seconds{receiver="secops"}"#;
-    metrics.outbox("secops", 2, 0, Some(at(90)));
+    metrics.outbox([queue(2, 0, Some(at(90)))]);
     assert_eq!(value(&metrics.render(), oldest), Some("90"));
-    metrics.outbox("secops", 0, 2, None);
+    metrics.outbox([queue(0, 2, None)]);
     let page = metrics.render();
     assert_eq!(value(&page, oldest), None);
     assert_eq!(value(&page, r#"scopewarden_outbox_messages{receiver="secops",state="pending"}"#), Some("0"));
@@ -225,4 +267,30 @@ fn a_name_cannot_break_out_of_its_label() {
     metrics.org_info("a\"}\nb\\", "id", "region");
     let page = metrics.render();
     assert!(page.contains(r#"org="a\"}\nb\\""#), "{page}");
+}
+
+#[test]
+fn a_queue_that_emptied_shows_as_empty() {
+    let metrics = preset();
+    metrics
+        .outbox([queue(2, 1, Some(at(90))), ("retired".to_owned(), Queue { dead: 4, ..Queue::default() })]);
+    assert!(metrics.render().contains(r#"scopewarden_outbox_messages{receiver="retired",state="dead"} 4"#));
+    metrics.outbox([]);
+    let page = metrics.render();
+    for state in ["pending", "dead"] {
+        let series = format!(r#"scopewarden_outbox_messages{{receiver="secops",state="{state}"}}"#);
+        assert_eq!(value(&page, &series), Some("0"));
+    }
+    assert!(!page.contains("oldest_pending_timestamp_seconds{"), "{page}");
+}
+
+#[test]
+fn a_circuit_is_closed_until_it_opens() {
+    let metrics = preset();
+    let series = r#"scopewarden_receiver_circuit_open{receiver="secops"}"#;
+    assert_eq!(value(&metrics.render(), series), Some("0"));
+    metrics.circuit("secops", true);
+    assert_eq!(value(&metrics.render(), series), Some("1"));
+    metrics.outbox([queue(2, 1, Some(at(90)))]);
+    assert_eq!(value(&metrics.render(), series), Some("1"), "the queue is another matter");
 }

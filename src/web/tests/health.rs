@@ -28,14 +28,14 @@ async fn ready_once_every_precondition_holds_until_told_to_stop() {
     let health = &site.state.health;
     let early = site.get("/readyz").await;
     assert_eq!(early.status, 503);
-    assert_eq!(early.body, "not ready\n- configuration: not checked yet\n- database: not checked yet\n");
-
-    health.holds(Precondition::Configuration);
-    health.fails(Precondition::Database, "the disk is full");
-    let full = site.get("/readyz").await;
-    assert_eq!((full.status, full.body.as_str()), (503, "not ready\n- database: the disk is full\n"));
+    assert_eq!(early.body, "not ready\n- database: not checked yet\n- storage: not checked yet\n");
 
     health.holds(Precondition::Database);
+    health.fails(Precondition::Storage, "the disk is full");
+    let full = site.get("/readyz").await;
+    assert_eq!((full.status, full.body.as_str()), (503, "not ready\n- storage: the disk is full\n"));
+
+    health.holds(Precondition::Storage);
     assert_eq!(site.get("/readyz").await.status, 200);
 
     health.drain();

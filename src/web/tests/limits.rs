@@ -114,7 +114,11 @@ async fn the_server_ends_when_told_to() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
-    let serving = tokio::spawn(serve(listener, router(site.state.clone()), stop.clone().cancelled_owned()));
+    let serving = tokio::spawn(serve(
+        listener,
+        router(watch::channel(site.state.clone()).1),
+        stop.clone().cancelled_owned(),
+    ));
     TcpStream::connect(address).await.unwrap();
     stop.cancel();
     serving.await.unwrap().unwrap();

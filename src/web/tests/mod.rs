@@ -70,7 +70,11 @@ impl Site {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        tokio::spawn(serve(listener, router(state.clone()), stop.clone().cancelled_owned()));
+        tokio::spawn(serve(
+            listener,
+            router(watch::channel(state.clone()).1),
+            stop.clone().cancelled_owned(),
+        ));
         Self { address, state, folder, stop }
     }
 
