@@ -131,9 +131,10 @@ impl Daemon {
         }
         let space = tokio::spawn(Arc::clone(&shared.storage).watch(work.child_token()));
         info!(address = %self.address, orgs = config.orgs.len(), "scopewarden runs");
-        service::ready(&reload::status(&config));
 
         let mut supervisor = Supervisor { config, shared, health, states, crew };
+        supervisor.look_round().await;
+        service::ready(&reload::status(&supervisor.config));
         let ended = supervisor.supervise(&stop, &reload, &mut server).await;
 
         let Supervisor { shared, health, crew, .. } = supervisor;
@@ -183,10 +184,6 @@ impl Supervisor {
         // Three signs of life in the time that the service manager waits for one.
         let round = service::watchdog().map_or(ROUND, |limit| ROUND.min(limit / 3));
         loop {
-            self.look_round().await;
-            if let Some(who) = self.crew.ended() {
-                return Some(who);
-            }
             tokio::select! {
                 // First: what ends because it was told to stop did not end by itself.
                 biased;
@@ -194,6 +191,10 @@ impl Supervisor {
                 ended = &mut *server => return Some(format!("the server ended: {ended:?}")),
                 () = reload.notified() => self.reload().await,
                 () = tokio::time::sleep(round) => {}
+            }
+            self.look_round().await;
+            if let Some(who) = self.crew.ended() {
+                return Some(who);
             }
         }
     }
