@@ -141,15 +141,19 @@ fn settle(count: u64, ids: &[String], verb: &str, as_json: bool) -> Result<Exit,
 }
 
 async fn show(list: &List) -> Result<Exit, anyhow::Error> {
-    let store = Store::open_read_only(&list.config.load()?.storage.path).await?;
+    let config = list.config.load()?;
+    let store = Store::open_read_only(&config.storage.path).await?;
     let rows = store.outbox(list.receiver.as_deref(), list.state, list.limit).await?;
+    let is_configured =
+        |row: &OutboxRow| config.receivers.iter().any(|receiver| receiver.name == row.receiver);
     let mut out = Output::new();
     if list.format.json {
-        out.json(&rows.iter().map(shape).collect::<Vec<_>>())?;
+        out.json(&rows.iter().map(|row| shape(row, is_configured(row))).collect::<Vec<_>>())?;
     } else if rows.is_empty() {
         out.line("no such messages")?;
     } else {
-        out.table(&table(&rows))?;
+        out.table(&table(&rows, is_configured))?;
+        advise(&mut out, &rows, is_configured)?;
         if rows.len() == usize::try_from(list.limit).unwrap_or(usize::MAX) {
             out.line(format_args!("there may be more: these are the newest {}, see --limit", list.limit))?;
         }
@@ -158,10 +162,34 @@ async fn show(list: &List) -> Result<Exit, anyhow::Error> {
     Ok(Exit::Fine)
 }
 
-fn shape(row: &OutboxRow) -> Value {
+/// What a person can do about messages that are not delivered by themselves.
+fn advise(
+    out: &mut Output,
+    rows: &[OutboxRow],
+    is_configured: impl Fn(&OutboxRow) -> bool,
+) -> Result<(), anyhow::Error> {
+    if rows.iter().any(|row| row.state == OutboxState::Dead && is_configured(row)) {
+        out.line(
+            "dead messages are not tried again: when their cause is gone, `scopewarden outbox retry --all` \
+             (or an ID) sends them, `scopewarden outbox purge --dead` (or an ID) takes them out",
+        )?;
+    }
+    let retired = rows.iter().find(|row| row.state != OutboxState::Delivered && !is_configured(row));
+    if let Some(row) = retired {
+        out.line(format_args!(
+            "receiver {name} is not in the configuration, so nothing is sent to it: `scopewarden outbox purge \
+             --receiver {name}` and the IDs takes its messages out; after 30 days they are forgotten",
+            name = row.receiver
+        ))?;
+    }
+    Ok(())
+}
+
+fn shape(row: &OutboxRow, is_configured: bool) -> Value {
     json!({
         "id": row.id,
         "receiver": row.receiver,
+        "receiver_configured": is_configured,
         "type": row.kind.as_str(),
         "severity": row.severity,
         "order_key": row.order_key,
@@ -175,7 +203,7 @@ fn shape(row: &OutboxRow) -> Value {
     })
 }
 
-fn table(rows: &[OutboxRow]) -> Table {
+fn table(rows: &[OutboxRow], is_configured: impl Fn(&OutboxRow) -> bool) -> Table {
     let mut table = Table::new([
         Column::new("id"),
         Column::new("receiver"),
@@ -189,7 +217,11 @@ fn table(rows: &[OutboxRow]) -> Table {
     for row in rows {
         table.row([
             row.id.as_str().into(),
-            row.receiver.as_str().into(),
+            if is_configured(row) {
+                row.receiver.as_str().into()
+            } else {
+                format!("{} (not configured)", row.receiver).into()
+            },
             row.kind.as_str().into(),
             row.severity.into(),
             row.state.as_str().into(),
