@@ -20,7 +20,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::{Router, extract::State, http::{HeaderMap, StatusCode}, routing::post};
+use axum::{
+    Router,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    routing::post,
+};
 use chrono::{DateTime, Utc};
 use scopewarden::{
     daemon::clock,
@@ -92,10 +97,11 @@ async fn configure(folder: &Path, receivers: usize) -> Vec<Shared> {
     for number in 0..receivers {
         let seen = Shared::default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        config += &format!(
-            "[[receiver]]\nname = \"r{number}\"\nkind = \"webhook\"\nurl = \"http://{}/\"\nsecret_file = \"signing\"\n",
-            listener.local_addr().unwrap()
+        let address = listener.local_addr().unwrap();
+        let section = format!(
+            "[[receiver]]\nname = \"r{number}\"\nkind = \"webhook\"\nurl = \"http://{address}/\"\nsecret_file = \"signing\"\n"
         );
+        config.push_str(&section);
         let router = Router::new().route("/", post(take)).with_state(Arc::clone(&seen));
         tokio::spawn(async move { axum::serve(listener, router).await });
         all.push(seen);

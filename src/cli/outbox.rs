@@ -74,13 +74,17 @@ struct Retry {
 
 /// Takes undelivered messages out for good
 #[derive(Debug, Args)]
-#[command(after_help = "Example: scopewarden outbox purge --dead")]
+#[command(after_help = "Examples: scopewarden outbox purge --dead\n          \
+                        scopewarden outbox purge --undelivered --receiver former")]
 struct Purge {
     #[command(flatten)]
     config: ConfigArgs,
     /// Every dead message
-    #[arg(long, conflicts_with = "ids", required_unless_present = "ids")]
+    #[arg(long, conflicts_with_all = ["ids", "undelivered"], required_unless_present_any = ["ids", "undelivered"])]
     dead: bool,
+    /// Every message that one receiver did not get, pending or dead: for a receiver that is no more
+    #[arg(long, conflicts_with = "ids", requires = "receiver")]
+    undelivered: bool,
     /// Messages, by id
     #[arg(value_name = "ID")]
     ids: Vec<String>,
@@ -105,9 +109,10 @@ pub(super) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::Error> {
             store.close().await;
             settle(count, ids, "retried", format.json)
         }
-        Action::Purge(Purge { config, ids, receiver, format, .. }) => {
+        Action::Purge(Purge { config, undelivered, ids, receiver, format, .. }) => {
             let store = open_for_writing(&config.load()?.storage.path).await?;
-            let count = store.outbox_purge(&which(ids), receiver.as_deref()).await?;
+            let which = if *undelivered { Which::Undelivered } else { which(ids) };
+            let count = store.outbox_purge(&which, receiver.as_deref()).await?;
             store.close().await;
             settle(count, ids, "purged", format.json)
         }
@@ -177,8 +182,8 @@ fn advise(
     let retired = rows.iter().find(|row| row.state != OutboxState::Delivered && !is_configured(row));
     if let Some(row) = retired {
         out.line(format_args!(
-            "receiver {name} is not in the configuration, so nothing is sent to it: `scopewarden outbox purge \
-             --receiver {name}` and the IDs takes its messages out; after 30 days they are forgotten",
+            "receiver {name} is not in the configuration, so nothing is sent to it; `scopewarden outbox purge \
+             --undelivered --receiver {name}` takes its messages out, after 30 days they are forgotten",
             name = row.receiver
         ))?;
     }

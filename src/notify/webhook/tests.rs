@@ -17,7 +17,8 @@ use crate::{domain::Severity, telemetry::DELIVERY_FAILURE_REASONS};
 
 /// Its bytes spell out what they are; nothing of it may show up anywhere.
 const SECRET: &str = "whsec_Y2FuYXJ5LXNlY3JldC1jYW5hcnktc2VjcmV0";
-const CANARIES: [&str; 5] = ["canary", "Y2FuYXJ5", "T0KEN", "path-", "query-"];
+/// The last is the base64 of a proxy's credentials.
+const CANARIES: [&str; 6] = ["canary", "Y2FuYXJ5", "T0KEN", "path-", "query-", "Y2FuYXJ5OmNhbmFyeQ"];
 const BODY: &[u8] =
     "{\"type\":\"drift.detected\",\"data\":{\"name\":\"Zoë \\u0000\",  \"n\":1}}\n".as_bytes();
 
@@ -387,6 +388,14 @@ async fn no_secret_is_shown_anywhere() {
         let webhook = quick(&format!("{base}{tail}"));
         shown.push(format!("{webhook:?} {}", webhook.name()));
         shown.push(format!("{:?}", webhook.deliver("msg_1", BODY, at(1)).await));
+    }
+    for proxy in [server.uri(), closing.clone()] {
+        let proxy = SecretUrl::new(Url::parse(&proxy.replace("http://", "http://canary:canary@")).unwrap());
+        for target in ["http://hooks.test", "https://hooks.test"] {
+            let receiver = Receiver { proxy: Some(proxy.clone()), ..receiver(&format!("{target}{tail}")) };
+            let webhook = Webhook::new(&receiver).unwrap();
+            shown.push(format!("{receiver:?} {webhook:?} {:?}", webhook.deliver("msg_1", BODY, at(1)).await));
+        }
     }
     closer.abort();
     let bad = Receiver { secret: SecretString::from("whsec_canary!canary"), ..receiver(&server.uri()) };
