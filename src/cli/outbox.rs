@@ -74,13 +74,17 @@ struct Retry {
 
 /// Takes undelivered messages out for good
 #[derive(Debug, Args)]
-#[command(after_help = "Example: scopewarden outbox purge --dead")]
+#[command(after_help = "Examples: scopewarden outbox purge --dead\n          \
+                        scopewarden outbox purge --undelivered --receiver former")]
 struct Purge {
     #[command(flatten)]
     config: ConfigArgs,
     /// Every dead message
-    #[arg(long, conflicts_with = "ids", required_unless_present = "ids")]
+    #[arg(long, conflicts_with_all = ["ids", "undelivered"], required_unless_present_any = ["ids", "undelivered"])]
     dead: bool,
+    /// Every message that one receiver did not get, pending or dead: for a receiver that is no more
+    #[arg(long, conflicts_with = "ids", requires = "receiver")]
+    undelivered: bool,
     /// Messages, by id
     #[arg(value_name = "ID")]
     ids: Vec<String>,
@@ -105,9 +109,10 @@ pub(super) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::Error> {
             store.close().await;
             settle(count, ids, "retried", format.json)
         }
-        Action::Purge(Purge { config, ids, receiver, format, .. }) => {
+        Action::Purge(Purge { config, undelivered, ids, receiver, format, .. }) => {
             let store = open_for_writing(&config.load()?.storage.path).await?;
-            let count = store.outbox_purge(&which(ids), receiver.as_deref()).await?;
+            let which = if *undelivered { Which::Undelivered } else { which(ids) };
+            let count = store.outbox_purge(&which, receiver.as_deref()).await?;
             store.close().await;
             settle(count, ids, "purged", format.json)
         }
@@ -141,15 +146,19 @@ fn settle(count: u64, ids: &[String], verb: &str, as_json: bool) -> Result<Exit,
 }
 
 async fn show(list: &List) -> Result<Exit, anyhow::Error> {
-    let store = Store::open_read_only(&list.config.load()?.storage.path).await?;
+    let config = list.config.load()?;
+    let store = Store::open_read_only(&config.storage.path).await?;
     let rows = store.outbox(list.receiver.as_deref(), list.state, list.limit).await?;
+    let is_configured =
+        |row: &OutboxRow| config.receivers.iter().any(|receiver| receiver.name == row.receiver);
     let mut out = Output::new();
     if list.format.json {
-        out.json(&rows.iter().map(shape).collect::<Vec<_>>())?;
+        out.json(&rows.iter().map(|row| shape(row, is_configured(row))).collect::<Vec<_>>())?;
     } else if rows.is_empty() {
         out.line("no such messages")?;
     } else {
-        out.table(&table(&rows))?;
+        out.table(&table(&rows, is_configured))?;
+        advise(&mut out, &rows, is_configured)?;
         if rows.len() == usize::try_from(list.limit).unwrap_or(usize::MAX) {
             out.line(format_args!("there may be more: these are the newest {}, see --limit", list.limit))?;
         }
@@ -158,10 +167,34 @@ async fn show(list: &List) -> Result<Exit, anyhow::Error> {
     Ok(Exit::Fine)
 }
 
-fn shape(row: &OutboxRow) -> Value {
+/// What a person can do about messages that are not delivered by themselves.
+fn advise(
+    out: &mut Output,
+    rows: &[OutboxRow],
+    is_configured: impl Fn(&OutboxRow) -> bool,
+) -> Result<(), anyhow::Error> {
+    if rows.iter().any(|row| row.state == OutboxState::Dead && is_configured(row)) {
+        out.line(
+            "dead messages are not tried again: when their cause is gone, `scopewarden outbox retry --all` \
+             (or an ID) sends them, `scopewarden outbox purge --dead` (or an ID) takes them out",
+        )?;
+    }
+    let retired = rows.iter().find(|row| row.state != OutboxState::Delivered && !is_configured(row));
+    if let Some(row) = retired {
+        out.line(format_args!(
+            "receiver {name} is not in the configuration, so nothing is sent to it; `scopewarden outbox purge \
+             --undelivered --receiver {name}` takes its messages out, after 30 days they are forgotten",
+            name = row.receiver
+        ))?;
+    }
+    Ok(())
+}
+
+fn shape(row: &OutboxRow, is_configured: bool) -> Value {
     json!({
         "id": row.id,
         "receiver": row.receiver,
+        "receiver_configured": is_configured,
         "type": row.kind.as_str(),
         "severity": row.severity,
         "order_key": row.order_key,
@@ -175,7 +208,7 @@ fn shape(row: &OutboxRow) -> Value {
     })
 }
 
-fn table(rows: &[OutboxRow]) -> Table {
+fn table(rows: &[OutboxRow], is_configured: impl Fn(&OutboxRow) -> bool) -> Table {
     let mut table = Table::new([
         Column::new("id"),
         Column::new("receiver"),
@@ -189,7 +222,11 @@ fn table(rows: &[OutboxRow]) -> Table {
     for row in rows {
         table.row([
             row.id.as_str().into(),
-            row.receiver.as_str().into(),
+            if is_configured(row) {
+                row.receiver.as_str().into()
+            } else {
+                format!("{} (not configured)", row.receiver).into()
+            },
             row.kind.as_str().into(),
             row.severity.into(),
             row.state.as_str().into(),

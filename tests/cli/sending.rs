@@ -85,3 +85,30 @@ async fn a_dead_message_is_sent_again_or_taken_out_by_hand() {
     workplace.run(&["outbox", "purge", "--dead"]).ends_with(0);
     assert!(outbox(&workplace, &["--state", "dead"]).is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_outbox_says_what_to_do_about_the_dead_and_about_receivers_that_are_no_more() {
+    let workplace = Workplace::new().await;
+    let refusing = receiver(400).await;
+    configure(&workplace, &refusing);
+    workplace.run(&["audit"]).ends_with(0);
+    let text = workplace.run(&["outbox", "list"]).ends_with(0).stdout;
+    assert!(text.contains("outbox retry --all") && !text.contains("not configured"), "{text}");
+
+    workplace.configure(&workplace.org("acme"));
+    let text = workplace.run(&["outbox", "list"]).ends_with(0).stdout;
+    assert!(text.contains("secops (not configured)"), "{text}");
+    assert!(text.contains("outbox purge --undelivered --receiver secops"), "{text}");
+    assert_eq!(outbox(&workplace, &[])[0]["receiver_configured"], false);
+    // What is to be deleted is named exactly.
+    for vague in [
+        &["outbox", "purge"][..],
+        &["outbox", "purge", "--undelivered"],
+        &["outbox", "purge", "--dead", "--undelivered", "--receiver", "secops"],
+    ] {
+        workplace.run(vague).ends_with(64);
+    }
+    let purged = workplace.run(&["outbox", "purge", "--undelivered", "--receiver", "secops"]).ends_with(0);
+    assert_eq!(purged.stdout, "purged 1 message\n");
+    assert!(outbox(&workplace, &[]).is_empty());
+}

@@ -20,7 +20,7 @@ use wiremock::{
 
 use super::{Collector, Endpoint, Error, Limits};
 use crate::{
-    config::Org,
+    config::{Org, SecretUrl},
     domain::{
         ScopeEnforcement,
         facts::{Facts, Known},

@@ -113,3 +113,26 @@ async fn a_bad_audit_tells_no_secret() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_proxy_carries_every_call_and_nobody_tells_its_password() {
+    let capture = Capture::start();
+    let platform = Platform::start().await;
+    let proxy = platform.server.uri().replace("http://", "http://proxy-user:canary@");
+    // The name exists for the proxy only, which here answers by itself.
+    let through =
+        Org { proxy: Some(SecretUrl::new(proxy.parse().unwrap())), ..org("http://platform.invalid") };
+    let metrics = Arc::new(Metrics::default());
+    let mut collector = Collector::with_limits(&through, Duration::from_hours(1), metrics, LIMITS).unwrap();
+    collector.gather(&Known::default(), now()).await.unwrap();
+    for endpoint in [Endpoint::Token, Endpoint::Clients] {
+        let request = &platform.received(endpoint).await[0];
+        assert_eq!(request.headers["proxy-authorization"], "Basic cHJveHktdXNlcjpjYW5hcnk=");
+        assert_eq!(request.headers["host"], "platform.invalid");
+    }
+    assert_silent("the settings", &format!("{through:?}"));
+    assert_silent("the collector", &format!("{collector:?}"));
+    let log = capture.text();
+    assert_silent("the log", &log);
+    assert!(!log.contains("cHJveHktdXNlcjpjYW5hcnk"), "{log}");
+}

@@ -120,6 +120,7 @@ fn embedded(v6: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
         // A network's own NAT64: at the end, or about the octet that RFC 6052 leaves free.
         [0x64, 0xff9b, 1, first, second, third, high, low] => {
             [joined(high, low), joined(first, (second << 8) | (third >> 8))]
+                .map(|v4| v4.filter(|v4| !v4.is_unspecified()))
         }
         // Teredo, which hides the client's address by inverting it.
         [0x2001, 0, .., high, low] => [joined(!high, !low), None],

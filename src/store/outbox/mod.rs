@@ -168,6 +168,8 @@ pub enum Which {
     Ids(Vec<String>),
     /// All dead ones.
     Dead,
+    /// All that were not delivered, pending or dead.
+    Undelivered,
 }
 
 impl OutboxState {

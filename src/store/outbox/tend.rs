@@ -114,6 +114,9 @@ async fn apply(
         Which::Dead => {
             statement.push(" WHERE state = 'dead'");
         }
+        Which::Undelivered => {
+            statement.push(" WHERE state <> 'delivered'");
+        }
         Which::Ids(ids) => {
             statement
                 .push(" WHERE state <> 'delivered' AND message IN (SELECT seq FROM message WHERE id IN (");

@@ -257,6 +257,8 @@ async fn a_person_can_purge() {
     let left = store.outbox(None, None, 10).await.unwrap();
     let left: Vec<_> = left.iter().map(|row| (row.id.as_str(), row.receiver.as_str())).collect();
     assert_eq!(left, [("m3", "ops"), ("m1", "sec")]);
+    assert_eq!(store.outbox_purge(&Which::Undelivered, Some("ops")).await.unwrap(), 0);
+    assert_eq!(store.outbox_purge(&Which::Undelivered, Some("sec")).await.unwrap(), 1);
     let none = Which::Ids(Vec::new());
     assert_eq!(store.outbox_purge(&none, None).await.unwrap(), 0);
 }
