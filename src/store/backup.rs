@@ -64,14 +64,17 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<Backup, Error> {
         let made = async {
+            // A process that was killed half-way left its copy behind.
+            for path in abandoned(folder).await.unwrap_or_default() {
+                remove(&path).await;
+            }
             let mut backup = self.copy(&folder.join(now.format(NAME).to_string())).await?;
             let unwritable = |error: io::Error| unwritable(&backup.path, &error);
             let all = backups(folder).await.map_err(unwritable)?;
             let keep = usize::try_from(keep.max(1)).unwrap_or(usize::MAX);
             for (_, path) in &all[..all.len().saturating_sub(keep)] {
-                match tokio::fs::remove_file(path).await {
-                    Ok(()) => backup.removed.push(path.clone()),
-                    Err(error) => warn!("an old backup, {}, cannot be removed: {error}", path.display()),
+                if remove(path).await {
+                    backup.removed.push(path.clone());
                 }
             }
             Ok(backup)
@@ -199,19 +202,48 @@ pub async fn newest_backup(folder: &Path) -> io::Result<Option<DateTime<Utc>>> {
 
 /// The scheduled backups in `folder`, oldest first: the files that are named exactly as ours are.
 async fn backups(folder: &Path) -> io::Result<Vec<(DateTime<Utc>, PathBuf)>> {
+    let named = files(folder).await?.into_iter();
+    let mut found: Vec<_> = named.filter_map(|(name, path)| Some((made_at(&name)?, path))).collect();
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// Copies for scheduled backups that never got their name.
+async fn abandoned(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let is_ours = |name: &str| {
+        let target = name.strip_suffix(UNCHECKED).and_then(|name| name.rsplit_once('.'));
+        target.is_some_and(|(target, id)| made_at(target).is_some() && Uuid::try_parse(id).is_ok())
+    };
+    let found = files(folder).await?.into_iter().filter(|(name, _)| is_ours(name));
+    Ok(found.map(|(_, path)| path).collect())
+}
+
+async fn files(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     let mut found = Vec::new();
     let mut entries = tokio::fs::read_dir(folder).await?;
     while let Some(entry) = entries.next_entry().await? {
-        let name = entry.file_name();
-        let Some(name) = name.to_str() else { continue };
-        let Ok(at) = NaiveDateTime::parse_from_str(name, NAME) else { continue };
-        let at = at.and_utc();
-        if at.format(NAME).to_string() == name && entry.file_type().await?.is_file() {
-            found.push((at, entry.path()));
+        if entry.file_type().await?.is_file()
+            && let Ok(name) = entry.file_name().into_string()
+        {
+            found.push((name, entry.path()));
         }
     }
-    found.sort_unstable();
     Ok(found)
+}
+
+/// When a scheduled backup of this name was made; `None`: it is not a name of ours.
+fn made_at(name: &str) -> Option<DateTime<Utc>> {
+    let at = NaiveDateTime::parse_from_str(name, NAME).ok()?.and_utc();
+    (at.format(NAME).to_string() == name).then_some(at)
+}
+
+/// Whether a file of ours could be removed; if not, it is logged.
+async fn remove(path: &Path) -> bool {
+    let removed = tokio::fs::remove_file(path).await;
+    if let Err(error) = &removed {
+        warn!("{}, which is not needed any more, cannot be removed: {error}", path.display());
+    }
+    removed.is_ok()
 }
 
 /// A name beside `to` that nobody else uses.

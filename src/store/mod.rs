@@ -1,7 +1,8 @@
 //! The record: what audits saw, what they concluded, and what is still to be sent. All SQL of the program is here.
 //!
 //! Enters: one [`Record`] (or [`Failure`]) an audit, one transaction each. Leaves: the past, as values of the domain.
-//! Must never: wait for the network inside a transaction, commit a part of an audit, or change what was recorded.
+//! Must never: wait for the network inside a transaction, commit a part of an audit, or change what was recorded
+//! (retention takes old content away, and the row says so).
 //!
 //! - `open`: the file, its settings, its schema. `error`: what can go wrong with it.
 //! - `record`: the one write of an audit. `body`: the texts that its hashes rest on.

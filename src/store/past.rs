@@ -254,6 +254,10 @@ async fn unavailable(connection: &mut SqliteConnection, place: Place) -> Result<
 }
 
 /// The configuration that audit number `seq` saw: every version that began up to it and had not ended by then.
+///
+/// This walks the versions that began up to it by primary key and leaves those that had ended before their content is
+/// looked up: with fifteen times as many ended versions as holding ones (a hundred edits a day for a year) that costs a
+/// few milliseconds. Asking the index of ended versions instead is no faster now and five times slower for old moments.
 async fn snapshot(connection: &mut SqliteConnection, org: i64, seq: i64) -> Result<Snapshot, Problem> {
     let rows: Vec<(String, String, Vec<u8>, String)> = sqlx::query_as(
         "SELECT v.kind, v.id, v.hash, o.body FROM version v JOIN object o ON o.hash = v.hash

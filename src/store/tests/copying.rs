@@ -125,11 +125,17 @@ async fn scheduled_backups_keep_the_newest_and_touch_nothing_else() {
     assert!(missing.to_string().contains("backups does not exist"), "{missing}");
     std::fs::create_dir(&place).unwrap();
     assert_eq!(newest_backup(&place).await.unwrap(), None);
-    let others =
-        ["scopewarden-2020.db", "scopewarden-20200101T000000Z.db.gz", "Xscopewarden-20200101T000000Z.db"];
+    let others = [
+        "scopewarden-2020.db",
+        "scopewarden-20200101T000000Z.db.gz",
+        "Xscopewarden-20200101T000000Z.db",
+        "mine.db.0123456789abcdef0123456789abcdef.unchecked",
+    ];
     for other in others {
         std::fs::write(place.join(other), "").unwrap();
     }
+    let killed = "scopewarden-20200101T000000Z.db.0123456789abcdef0123456789abcdef.unchecked";
+    std::fs::write(place.join(killed), "half a copy").unwrap();
     std::fs::create_dir(place.join("scopewarden-20200101T000000Z.db")).unwrap();
 
     let mut removed = Vec::new();
