@@ -57,7 +57,7 @@ async fn death_at_any_write_of_an_audit_or_a_delivery_loses_nothing() {
         let log = dies(daemon, *cut).await;
         scene.check(&log).await;
     }
-    let record = scene.finish(false).await;
+    let record = scene.finish().await;
     println!(
         "{} kills, seed {seed}: {} events, {} messages",
         all.len(),
@@ -85,7 +85,7 @@ async fn death_while_the_database_is_closed_loses_nothing() {
         let log = dies(daemon, *cut).await;
         scene.check(&log).await;
     }
-    scene.finish(false).await;
+    scene.finish().await;
     println!("{} kills, seed {seed}", all.len());
 }
 
