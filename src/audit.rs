@@ -43,6 +43,7 @@ pub struct Auditor {
     store: Store,
     metrics: Arc<Metrics>,
     receivers: Vec<(String, Severity)>,
+    group_above: u32,
     link: String,
 }
 
@@ -149,6 +150,7 @@ impl Auditor {
                 .iter()
                 .map(|receiver| (receiver.name.clone(), receiver.min_severity))
                 .collect(),
+            group_above: config.alerts.group_above,
             link: config.server.external_url.to_string(),
         })
     }
@@ -223,7 +225,7 @@ impl Auditor {
         let analysis = tokio::task::spawn_blocking(move || analysis::conclude(input))
             .await
             .map_err(|error| Error::Analysis(error.to_string()))?;
-        let messages = analysis.messages(&self.letterhead(audit, analysis.chain, at));
+        let messages = analysis.messages(&self.letterhead(audit, analysis.chain, at), self.group_above);
         let messages = self.address(messages);
         let analyse = lap.ms();
 

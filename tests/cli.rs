@@ -3,12 +3,16 @@
 //!
 //! - `workplace`: a folder with a configuration, and a simulated organisation. - `usage`: help, bad arguments, bad
 //!   configurations. - `auditing`: `audit`. - `reading`: the commands that only read. - `sending`: alerts and the
-//!   outbox. - `simulating`: `simulate`. - `pipes`: who reads, and what nobody may read.
+//!   outbox. - `keeping`: backups and retention. - `simulating`: `simulate`. - `pipes`: who reads, and what nobody may read.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, in its helping functions too")]
 
+#[path = "cli/asking.rs"]
+mod asking;
 #[path = "cli/auditing.rs"]
 mod auditing;
+#[path = "cli/keeping.rs"]
+mod keeping;
 #[path = "cli/pipes.rs"]
 mod pipes;
 #[path = "cli/reading.rs"]

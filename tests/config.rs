@@ -43,6 +43,8 @@ fn environment(more: &[(&str, &str)]) -> Environment {
         ("LONG_SECRET", &long),
         ("RECEIVER_URL", "https://soc.example.com/canary-path"),
         ("HTTP_URL", "http://soc.example.com/canary-path"),
+        ("PROXY_URL", "https://canary-user:canary-password@10.0.0.8:8443"),
+        ("SOCKS_URL", "socks5://canary-user:canary@10.0.0.8"),
     ]
     .iter()
     .chain(more)
@@ -146,7 +148,8 @@ fn the_least_configuration_gets_every_default() {
     assert_eq!(org.api_url.as_str(), "https://api.mypurecloud.ie/");
     assert_eq!(org.client_secret.expose_secret(), "canary-client-secret");
     assert_eq!(org.scope_enforcement, ScopeEnforcement::Unknown);
-    assert!(config.receivers.is_empty());
+    assert!(config.receivers.is_empty() && org.proxy.is_none());
+    assert_eq!(config.alerts.group_above, 10);
 }
 
 #[test]
@@ -156,7 +159,9 @@ fn every_key_is_read_and_described_without_secrets() {
     assert_eq!(describe(&config).replace(fixtures().to_str().unwrap(), "{dir}"), expected);
     assert_eq!(config.receivers[0].min_severity, Severity::High);
     assert_eq!(config.receivers[0].url.expose().query(), Some("token=canary-token"));
+    assert_eq!(config.receivers[0].proxy.as_ref().unwrap().expose().password(), Some("canary-password"));
     assert_eq!(config.receivers[1].url.expose().path(), "/canary-path");
+    assert!(config.receivers[1].proxy.is_none());
     assert_eq!(config.receivers[1].secret.expose_secret(), SIGNING_SECRET);
 }
 
@@ -359,7 +364,7 @@ fn schedules_are_normalised_to_what_the_scheduler_takes() {
 fn scrap() -> impl Strategy<Value = String> {
     let known: Vec<&str> = [
         "[[org]] [[receiver]] [storage] [server] [audit] [backup] [retention] keep min_free name url region listen schedule timeout client_id kind",
-        "client_secret_file client_secret_env secret_env min_severity deny_private = [ ] { } \" \"\"\" ''' # , . true",
+        "client_secret_file client_secret_env secret_env min_severity deny_private proxy [alerts] group_above = [ ] { } \" \"\"\" ''' # , . true",
         "0x 1e999 inf 1979-05-27 \"SIGNING_SECRET\" \"webhook\" \"acme\" \"*/0\" \"https://[::1]/\" \"sqlite:\" \"..\"",
         "\"\\u0000\" \u{feff}",
     ]

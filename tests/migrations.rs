@@ -5,7 +5,11 @@
 use std::path::Path;
 
 use scopewarden::store::{Problem, SCHEMA, Store};
-use sqlx::{SqlitePool, sqlite::SqliteConnectOptions};
+use sqlx::{
+    SqlSafeStr, SqlitePool,
+    migrate::{Migration, MigrationType, Migrator},
+    sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode},
+};
 
 async fn raw(path: &Path) -> SqlitePool {
     SqlitePool::connect_with(SqliteConnectOptions::new().filename(path)).await.unwrap()
@@ -119,4 +123,67 @@ async fn a_step_that_was_edited_is_refused() {
     pool.close().await;
     let error = Store::open(&path).await.unwrap_err();
     assert!(matches!(error.problem, Problem::ForeignSchema(1)), "{error}");
+}
+
+/// A file as the program made it at schema version 1, with a version of an entity in it.
+async fn version_1(path: &Path) -> SqlitePool {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .auto_vacuum(SqliteAutoVacuum::Incremental)
+        .journal_mode(SqliteJournalMode::Wal);
+    let pool = SqlitePool::connect_with(options).await.unwrap();
+    let step = Migration::new(
+        1,
+        "initial".into(),
+        MigrationType::Simple,
+        include_str!("../migrations/0001_initial.sql").into_sql_str(),
+        false,
+    );
+    Migrator::with_migrations(vec![step]).run(&pool).await.unwrap();
+    sqlx::raw_sql(
+        "INSERT INTO org VALUES (1, 'acme');
+         INSERT INTO audit VALUES (1, 1, 'a1', 0, 0, 1, '[]', x'00', x'00', x'00', 8, 1, 1);
+         INSERT INTO object VALUES (x'01', '{\"id\":\"c1\"}');
+         INSERT INTO version (org, since, kind, id, hash) VALUES (1, 1, 'client', 'c1', x'01');",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    pool
+}
+
+#[tokio::test]
+async fn a_file_of_version_1_is_brought_up_to_date_with_all_that_is_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("old.db");
+    version_1(&path).await.close().await;
+    let refused = Store::open_read_only(&path).await.unwrap_err();
+    assert!(matches!(refused.problem, Problem::OlderSchema { found: 1, known: SCHEMA }), "{refused}");
+
+    Store::open(&path).await.unwrap().close().await;
+
+    let pool = raw(&path).await;
+    assert_eq!(number(&pool, "SELECT MAX(version) FROM _sqlx_migrations").await, SCHEMA);
+    let object: (String, Option<i64>) =
+        sqlx::query_as("SELECT body, forgotten_ms FROM object").fetch_one(&pool).await.unwrap();
+    assert_eq!(object, ("{\"id\":\"c1\"}".to_owned(), None), "nothing is forgotten by an upgrade");
+    assert_eq!(number(&pool, "SELECT COUNT(*) FROM version JOIN object USING (hash)").await, 1);
+    assert_eq!(number(&pool, "SELECT COUNT(*) FROM probe").await, 0);
+    let strays = sqlx::query("PRAGMA foreign_key_check").fetch_all(&pool).await.unwrap();
+    assert!(strays.is_empty());
+    // Only a text that is gone can be marked as forgotten.
+    let marked = sqlx::query("UPDATE object SET forgotten_ms = 1").execute(&pool).await.unwrap_err();
+    assert!(marked.to_string().contains("CHECK constraint"), "{marked}");
+    // It is the same schema as that of a fresh file.
+    let fresh = folder.path().join("fresh.db");
+    Store::open(&fresh).await.unwrap().close().await;
+    assert_eq!(definitions(&path).await, definitions(&fresh).await);
+}
+
+async fn definitions(path: &Path) -> Vec<String> {
+    sqlx::query_scalar("SELECT name || ' ' || COALESCE(sql, '') FROM sqlite_schema ORDER BY name")
+        .fetch_all(&raw(path).await)
+        .await
+        .unwrap()
 }

@@ -102,8 +102,9 @@ pub(super) fn conclude(input: Input) -> Analysis {
 }
 
 impl Analysis {
-    /// What is to be told. The first audit is told as one baseline, whatever it found.
-    pub(super) fn messages(&self, head: &Letterhead<'_>) -> Vec<Message> {
+    /// What is to be told. The first audit is told as one baseline, whatever it found; later, more than `group_above`
+    /// findings are told together.
+    pub(super) fn messages(&self, head: &Letterhead<'_>, group_above: u32) -> Vec<Message> {
         let mut messages = Vec::new();
         if self.was_failing {
             messages.push(message::recovered(head));
@@ -116,8 +117,12 @@ impl Analysis {
             return messages;
         }
         messages.extend(self.events.iter().map(|event| message::drift(head, event)));
-        messages.extend(message::findings(head, MessageKind::FindingOpened, &self.life.opened));
-        messages.extend(message::findings(head, MessageKind::FindingResolved, &self.life.resolved));
+        for (kind, findings) in [
+            (MessageKind::FindingOpened, &self.life.opened),
+            (MessageKind::FindingResolved, &self.life.resolved),
+        ] {
+            messages.extend(message::findings(head, kind, findings, group_above));
+        }
         messages
     }
 

@@ -5,7 +5,7 @@ mod tell;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::moment::Moment;
 pub(super) use self::tell::tell;
@@ -17,13 +17,14 @@ use super::{
 use crate::{
     daemon::clock,
     domain::drift,
-    store::{Past, Store},
+    store::{Past, Store, Unavailable},
 };
 
 /// Shows what changed between two recorded moments, why, and what clients gained or lost by it
 ///
 /// A moment is an RFC 3339 time, a date (its first moment, UTC), a time ago such as -1h or -7d, or an audit's id;
-/// it stands for the last audit recorded by then. JSON unless stdout is a terminal.
+/// it stands for the last audit recorded by then, or, where retention forgot what that one saw, for the last one before it
+/// that is kept, which is then said. JSON unless stdout is a terminal.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example: scopewarden diff\n         scopewarden diff --from -7d\n         scopewarden diff --from 2026-09-01 --to 2026-09-15T12:00:00Z --json"
@@ -72,15 +73,33 @@ pub(super) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::Error> {
             "to": to.at,
             "from_audit": from.audit,
             "to_audit": to.audit,
+            "from_instead_of": from.instead_of.as_ref().map(unavailable),
+            "to_instead_of": to.instead_of.as_ref().map(unavailable),
             "events": events,
         }))?;
     } else {
         let time = "%Y-%m-%d %H:%M:%S UTC";
         out.line(format_args!("{org}, from {} to {}", from.at.format(time), to.at.format(time)))?;
+        for (option, past) in [("--from", &from), ("--to", &to)] {
+            if let Some(asked) = &past.instead_of {
+                out.line(format_args!(
+                    "{option}: what the audit {} of {} saw is no longer kept; that of {}, the last one before it \
+                     that is, stands in for it",
+                    asked.audit,
+                    asked.at.format(time),
+                    past.at.format(time)
+                ))?;
+            }
+        }
         tell(&mut out, &events)?;
     }
     out.flush()?;
     Ok(Exit::Fine)
+}
+
+/// The audit that was asked for where another one answers.
+fn unavailable(asked: &Unavailable) -> Value {
+    json!({ "audit": asked.audit, "at": asked.at })
 }
 
 /// The audit that a moment stands for.

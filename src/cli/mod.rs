@@ -8,11 +8,13 @@
 mod access;
 mod arguments;
 mod audit;
+mod backup;
 mod check_config;
 mod clients;
 mod demo;
 mod diff;
 mod findings;
+mod healthcheck;
 mod outbox;
 mod output;
 mod run;
@@ -82,6 +84,8 @@ enum Command {
     Findings(findings::Arguments),
     Verify(verify::Arguments),
     Outbox(outbox::Arguments),
+    Backup(backup::Arguments),
+    Healthcheck(healthcheck::Arguments),
 }
 
 /// Everything that can be typed, for whoever documents or checks it.
@@ -138,6 +142,8 @@ impl Command {
             Self::Findings(arguments) => findings::run(&arguments).await,
             Self::Verify(arguments) => verify::run(&arguments).await,
             Self::Outbox(arguments) => outbox::run(&arguments).await,
+            Self::Backup(arguments) => backup::run(&arguments).await,
+            Self::Healthcheck(arguments) => healthcheck::run(&arguments).await,
         }
     }
 }

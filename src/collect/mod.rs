@@ -84,7 +84,7 @@ impl Collector {
         metrics: Arc<Metrics>,
         limits: Limits,
     ) -> Result<Self, Error> {
-        let transport = Transport::new([&org.login_url, &org.api_url], limits, metrics)?;
+        let transport = Transport::new(org, limits, metrics)?;
         Ok(Self { api: Api::new(org, transport), catalogue_max_age, catalogue_read: None })
     }
 

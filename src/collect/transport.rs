@@ -13,14 +13,16 @@ use std::{
 };
 
 use backon::{ExponentialBuilder, Retryable as _};
-use reqwest::{Client, RequestBuilder, Response, header::HeaderMap, redirect};
+use reqwest::{Client, Proxy, RequestBuilder, Response, header::HeaderMap, redirect};
 use tokio::time::{Instant, timeout};
 use tracing::{debug, warn};
-use url::Url;
 use uuid::Uuid;
 
 use super::{Endpoint, Error, pace};
-use crate::telemetry::Metrics;
+use crate::{
+    config::{Org, SecretUrl},
+    telemetry::Metrics,
+};
 
 /// What a call may cost.
 #[derive(Clone, Copy, Debug)]
@@ -85,27 +87,37 @@ pub(super) struct Transport {
 }
 
 impl Transport {
-    /// Fails if TLS cannot be set up. `bases` are the hosts that will be called.
-    pub(super) fn new(bases: [&Url; 2], limits: Limits, metrics: Arc<Metrics>) -> Result<Self, Error> {
+    /// Fails if TLS cannot be set up.
+    pub(super) fn new(org: &Org, limits: Limits, metrics: Arc<Metrics>) -> Result<Self, Error> {
         // `reqwest` comes without a TLS provider; the first of our edges that connects chooses ring for all.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = Client::builder()
             .connect_timeout(limits.connect)
             .timeout(limits.request)
             .redirect(redirect::Policy::none())
+            // Nobody wrote HTTPS_PROXY for us.
             .no_proxy()
             .user_agent(concat!("scopewarden/", env!("CARGO_PKG_VERSION")));
-        if bases.iter().all(|base| base.scheme() == "http") {
-            // A rehearsal on this machine needs no certificates, so it works where none are installed.
-            builder = builder.tls_certs_only([]);
-        }
-        let client = builder.build().map_err(|error| Error::Network {
+        let failed = |error: reqwest::Error| Error::Network {
             endpoint: Endpoint::Token,
             detail: format!(
                 "cannot set up TLS: {}; install the system's CA certificates",
                 root_cause(&error)
             ),
-        })?;
+        };
+        let proxy = org.proxy.as_ref().map(SecretUrl::expose);
+        if let Some(proxy) = proxy {
+            builder = builder.proxy(Proxy::all(proxy.clone()).map_err(failed)?);
+        }
+        if [Some(&org.login_url), Some(&org.api_url), proxy]
+            .into_iter()
+            .flatten()
+            .all(|url| url.scheme() == "http")
+        {
+            // A rehearsal on this machine needs no certificates, so it works where none are installed.
+            builder = builder.tls_certs_only([]);
+        }
+        let client = builder.build().map_err(failed)?;
         Ok(Self { client, limits, metrics, pace: pace::Pace::new(), sent: AtomicU32::new(0) })
     }
 

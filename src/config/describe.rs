@@ -1,11 +1,11 @@
 //! The effective configuration as text, for `check-config`.
 //!
 //! Enters: a checked [`Config`]. Leaves: TOML with every default filled in.
-//! Must never: hold a secret; each is `<redacted>`, and a receiver's URL is its origin.
+//! Must never: hold a secret; each is `<redacted>`, and the URL of a receiver or a proxy is its origin.
 
 use std::fmt::{self, Write};
 
-use super::{Backup, Config, Org, Receiver, Retention, settings::period};
+use super::{Backup, Config, Org, Receiver, Retention, SecretUrl, settings::period};
 
 const REDACTED: &str = "<redacted>";
 
@@ -18,7 +18,7 @@ pub fn describe(config: &Config) -> String {
 }
 
 fn write(out: &mut String, config: &Config) -> fmt::Result {
-    let Config { file, storage, server, audit, retention, backup, orgs, receivers } = config;
+    let Config { file, storage, server, audit, retention, backup, alerts, orgs, receivers } = config;
     writeln!(out, "# {}", file.display())?;
     writeln!(out, "[storage]")?;
     writeln!(out, "url = {:?}", format!("sqlite://{}", storage.path.display()))?;
@@ -31,6 +31,8 @@ fn write(out: &mut String, config: &Config) -> fmt::Result {
     writeln!(out, "timeout = \"{}\"", period(audit.timeout))?;
     writeln!(out, "catalogue_max_age = \"{}\"", period(audit.catalogue_max_age))?;
     write_keeping(out, *retention, backup.as_ref())?;
+    writeln!(out, "\n[alerts]")?;
+    writeln!(out, "group_above = {}", alerts.group_above)?;
     for org in orgs {
         write_org(out, org)?;
     }
@@ -66,7 +68,8 @@ fn write_org(out: &mut String, org: &Org) -> fmt::Result {
     writeln!(out, "api_url = \"{}\"", org.api_url)?;
     writeln!(out, "client_id = {:?}", org.client_id)?;
     writeln!(out, "client_secret = {REDACTED:?}")?;
-    writeln!(out, "scope_enforcement = {:?}", org.scope_enforcement.as_str())
+    writeln!(out, "scope_enforcement = {:?}", org.scope_enforcement.as_str())?;
+    write_proxy(out, org.proxy.as_ref())
 }
 
 fn write_receiver(out: &mut String, receiver: &Receiver) -> fmt::Result {
@@ -76,5 +79,12 @@ fn write_receiver(out: &mut String, receiver: &Receiver) -> fmt::Result {
     writeln!(out, "url = \"{}/{REDACTED}\"", receiver.url)?;
     writeln!(out, "secret = {REDACTED:?}")?;
     writeln!(out, "min_severity = \"{}\"", receiver.min_severity)?;
-    writeln!(out, "deny_private = {}", receiver.deny_private)
+    writeln!(out, "deny_private = {}", receiver.deny_private)?;
+    write_proxy(out, receiver.proxy.as_ref())
+}
+
+fn write_proxy(out: &mut String, proxy: Option<&SecretUrl>) -> fmt::Result {
+    let Some(proxy) = proxy else { return Ok(()) };
+    let user = if proxy.expose().username().is_empty() { String::new() } else { format!("{REDACTED}@") };
+    writeln!(out, "proxy = \"{}\"", proxy.to_string().replacen("://", &format!("://{user}"), 1))
 }

@@ -9,6 +9,7 @@ mod environment;
 mod file;
 mod org;
 mod problem;
+mod proxy;
 mod receiver;
 mod region;
 mod secret;
@@ -53,6 +54,8 @@ pub struct Config {
     pub retention: Retention,
     /// When backups are made and where they go; `None`: only by hand.
     pub backup: Option<Backup>,
+    /// What is told together.
+    pub alerts: Alerts,
     /// The audited organisations, at least one, names unique.
     pub orgs: Vec<Org>,
     /// Where alerts go; may be empty. Names unique.
@@ -81,6 +84,7 @@ impl Config {
         let audit = root.table("audit", Audit::read);
         let retention = root.table("retention", Retention::read);
         let backup = root.optional_table("backup", |section| Backup::read(section, &directory));
+        let alerts = root.table("alerts", Alerts::read);
         let mut names = Names::new();
         let orgs = root.tables("org", MOST_ORGS, |section| Org::read(section, &mut names, &directory));
         if orgs.as_ref().is_some_and(Vec::is_empty) {
@@ -99,6 +103,7 @@ impl Config {
                 Some(backup) => Some(backup?),
                 None => None,
             },
+            alerts,
             orgs: orgs?.into_iter().collect::<Option<_>>()?,
             receivers: receivers?.into_iter().collect::<Option<_>>()?,
             file,
@@ -157,6 +162,14 @@ pub struct Audit {
     pub catalogue_max_age: Duration,
 }
 
+/// `[alerts]`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Alerts {
+    /// More findings than this that open (or resolve) in one audit are one message; 0: each is always a message of its
+    /// own. Default 10.
+    pub group_above: u32,
+}
+
 /// One `[[org]]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Org {
@@ -174,6 +187,8 @@ pub struct Org {
     pub client_secret: Secret,
     /// Whether the organisation enforces scopes.
     pub scope_enforcement: ScopeEnforcement,
+    /// Through what the platform is reached; may hold a password. Default: directly.
+    pub proxy: Option<SecretUrl>,
 }
 
 /// One `[[receiver]]` of kind `webhook`.
@@ -189,9 +204,11 @@ pub struct Receiver {
     pub min_severity: Severity,
     /// Refuse loopback and private addresses too. Default false.
     pub deny_private: bool,
+    /// Through what it is reached; may hold a password. Default: directly.
+    pub proxy: Option<SecretUrl>,
 }
 
-/// A URL that prints as its origin only: path and query may carry a token.
+/// A URL that prints as its origin only: path and query may carry a token, and a proxy's user a password.
 #[derive(Clone, PartialEq)]
 pub struct SecretUrl(Url);
 

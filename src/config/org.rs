@@ -11,7 +11,7 @@ use url::Url;
 use super::{
     Org, address,
     problem::{Refusal, did_you_mean},
-    region, secret,
+    proxy, region, secret,
     section::Section,
 };
 use crate::domain::ScopeEnforcement;
@@ -32,6 +32,7 @@ impl Org {
             client_id,
         );
         let client_secret = client_secret(section, directory);
+        let proxy = proxy::read(section, directory);
         let scope_enforcement = section.text("scope_enforcement", scope_enforcement);
         section.forbid("contracts", "contracts are not available in this version; remove the key");
         let (region, login_url, api_url) = endpoints?;
@@ -43,6 +44,7 @@ impl Org {
             client_id: client_id?,
             client_secret: client_secret?.into(),
             scope_enforcement: scope_enforcement.unwrap_or_default(),
+            proxy,
         })
     }
 }

@@ -10,7 +10,7 @@ use super::{
     Receiver, SecretUrl, address,
     org::{Names, unique_name},
     problem::{Refusal, did_you_mean},
-    secret,
+    proxy, secret,
     section::Section,
 };
 use crate::domain::Severity;
@@ -28,6 +28,7 @@ impl Receiver {
         }
         let deny_private = section.flag("deny_private").unwrap_or(false);
         let url = url(section, directory, deny_private);
+        let proxy = proxy::read(section, directory);
         let secret = signing_secret(section, directory);
         let min_severity = section.text("min_severity", severity);
         Some(Self {
@@ -36,6 +37,7 @@ impl Receiver {
             secret: secret?.into(),
             min_severity: min_severity.unwrap_or(Severity::Info),
             deny_private,
+            proxy,
         })
     }
 }

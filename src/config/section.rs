@@ -145,6 +145,13 @@ impl<'e> Section<'_, 'e> {
         self.accept(key, within.ok_or(Refusal { value: Some(number.to_string()), reason }))
     }
 
+    /// The one of `keys` that is given, if any; several are a problem.
+    pub(super) fn at_most_one(&mut self, keys: &[&'static str]) -> Option<&'static str> {
+        // Every key becomes a known one.
+        let given = keys.iter().filter(|key| self.holds(key)).count();
+        if given == 0 { None } else { self.exactly_one(keys) }
+    }
+
     /// The one of `keys` that is given; none or several is a problem.
     pub(super) fn exactly_one(&mut self, keys: &[&'static str]) -> Option<&'static str> {
         let given: Vec<&'static str> = keys.iter().copied().filter(|key| self.holds(key)).collect();

@@ -1,4 +1,4 @@
-//! `[storage]`, `[server]`, `[audit]`, `[retention]` and `[backup]`: the program's own settings and their defaults.
+//! `[storage]`, `[server]`, `[audit]`, `[retention]`, `[alerts]` and `[backup]`: the program's own settings and their defaults.
 //!
 //! Enters: a section. Leaves: checked values. Must never: open a file, a folder or the port that they name.
 
@@ -15,7 +15,7 @@ use croner::{
 };
 use url::Url;
 
-use super::{Audit, Backup, Retention, Server, Storage, address, problem::Refusal, section::Section};
+use super::{Alerts, Audit, Backup, Retention, Server, Storage, address, problem::Refusal, section::Section};
 
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -34,6 +34,9 @@ const MOST_FREE: u64 = 1024 * 1024 * MIB;
 
 /// The most backups that are kept.
 const MOST_BACKUPS: u32 = 1000;
+
+/// The most findings of one audit that may be asked to be told one by one; 0 asks for all.
+const MOST_ALONE: u32 = 100_000;
 
 /// The moment from which a schedule must fire at least once: 2026-01-01. The present is not read here.
 const SOME_MOMENT: DateTime<Utc> = DateTime::from_timestamp(1_767_225_600, 0).expect("in range");
@@ -89,6 +92,12 @@ impl Retention {
             Ok(keep_daily)
         });
         Self { keep_all, keep_daily: keep_daily.unwrap_or((365 * DAY).max(keep_all)) }
+    }
+}
+
+impl Alerts {
+    pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
+        Self { group_above: section.number("group_above", 0..=MOST_ALONE).unwrap_or(10) }
     }
 }
 

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     audit::{self, Auditor, Error},
-    config::{Audit, Config, Org},
+    config::{Alerts, Audit, Config, Org},
     domain::{Severity, evidence::Hash},
     telemetry::MissedRun,
 };
@@ -36,6 +36,7 @@ const MAX_JITTER: Duration = Duration::from_secs(30);
 pub(super) struct Settings {
     org: Org,
     audit: Audit,
+    alerts: Alerts,
     receivers: Vec<(String, Severity)>,
     link: String,
     /// Puts organisations that share a schedule apart; the same after each restart.
@@ -48,6 +49,7 @@ impl Settings {
         Self {
             org: org.clone(),
             audit: config.audit.clone(),
+            alerts: config.alerts,
             receivers: config.receivers.iter().map(|one| (one.name.clone(), one.min_severity)).collect(),
             link: config.server.external_url.to_string(),
             jitter: jitter(&org.name, config.orgs.len(), gap),

@@ -17,8 +17,6 @@ use super::{
     privilege,
 };
 
-/// More findings than this opening (or resolving) in one audit are sent as one message.
-pub const GROUP_ABOVE: usize = 10;
 /// Clients named in one message.
 const CLIENTS: usize = 40;
 /// Gains and losses named in one message, over all its clients.
@@ -179,10 +177,16 @@ pub fn drift(head: &Letterhead<'_>, event: &Event) -> Message {
     head.message(MessageKind::DriftDetected, event.id.clone(), order_key, event.severity, &summary, data)
 }
 
-/// Findings that opened or resolved in one audit: each by itself, or all in one message if they are many.
-pub fn findings(head: &Letterhead<'_>, kind: MessageKind, findings: &[Finding]) -> Vec<Message> {
+/// Findings that opened or resolved in one audit: each by itself, or all in one message if they are more than
+/// `group_above` (0: always each by itself).
+pub fn findings(
+    head: &Letterhead<'_>,
+    kind: MessageKind,
+    findings: &[Finding],
+    group_above: u32,
+) -> Vec<Message> {
     let word = if kind == MessageKind::FindingResolved { "resolved" } else { "opened" };
-    if findings.len() <= GROUP_ABOVE {
+    if group_above == 0 || u32::try_from(findings.len()).is_ok_and(|count| count <= group_above) {
         return findings
             .iter()
             .map(|finding| {

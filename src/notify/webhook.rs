@@ -8,6 +8,7 @@ use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use reqwest::{
     StatusCode,
+    dns::Resolve,
     header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER},
 };
 use secrecy::ExposeSecret;
@@ -17,10 +18,10 @@ use standardwebhooks::{
 
 use super::{
     Outcome,
-    address::{GuardedResolver, Policy, Refused},
+    address::{Guarded, Refused, System},
     schedule,
 };
-use crate::config::{Receiver, SecretUrl};
+use crate::config::{Receiver, SecretUrl, address};
 
 /// The most of a failure's text that goes into a detail.
 const CAUSE_CHARS: usize = 200;
@@ -34,15 +35,15 @@ pub enum Error {
         /// The receiver.
         receiver: String,
     },
-    /// The URL names an address that is never (or, with `deny_private`, not) allowed.
-    #[error("receiver {receiver:?}: {url} may not be used: {why}")]
+    /// The URL, or its proxy's, names an address that is never (or, with `deny_private`, not) allowed.
+    #[error("receiver {receiver:?}: {url} {why}")]
     Address {
         /// The receiver.
         receiver: String,
         /// The URL's origin.
         url: String,
-        /// The address and its class.
-        why: String,
+        /// What is wrong with it.
+        why: &'static str,
     },
     /// The HTTP client could not be made.
     #[error(
@@ -88,32 +89,37 @@ impl fmt::Debug for Webhook {
 impl Webhook {
     /// Builds the receiver. Fails if its secret does not decode or its address may not be used.
     pub fn new(receiver: &Receiver) -> Result<Self, Error> {
-        Self::with_limits(receiver, LIMITS)
+        Self::with(receiver, LIMITS, System)
     }
 
-    fn with_limits(receiver: &Receiver, limits: Limits) -> Result<Self, Error> {
+    fn with(receiver: &Receiver, limits: Limits, resolver: impl Resolve + 'static) -> Result<Self, Error> {
         let name = || receiver.name.clone();
         let signer = Signer::new(receiver.secret.expose_secret())
             .map_err(|_quotes_the_secret| Error::Secret { receiver: name() })?;
-        let policy = Policy { deny_private: receiver.deny_private };
-        policy.judge_url(receiver.url.expose()).map_err(|refused| Error::Address {
-            receiver: name(),
-            url: receiver.url.to_string(),
-            why: refused.to_string(),
-        })?;
+        let judge = |url: &SecretUrl, deny_private| match address::host_refusal(url.expose(), deny_private) {
+            Some(why) => Err(Error::Address { receiver: name(), url: url.to_string(), why }),
+            None => Ok(()),
+        };
+        judge(&receiver.url, receiver.deny_private)?;
         // reqwest takes the process's provider; that another part of the program installed it first is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
+        let failed = |error: reqwest::Error| Error::Client { receiver: name(), why: root_cause(&error) };
+        let mut http = reqwest::Client::builder()
             .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(limits.connect)
             .timeout(limits.total)
             // Following would carry the signed body to an address that nobody configured.
             .redirect(reqwest::redirect::Policy::none())
-            // A proxy would resolve names itself, past the guard.
-            .no_proxy()
-            .dns_resolver(Arc::new(GuardedResolver(policy)))
-            .build()
-            .map_err(|error| Error::Client { receiver: name(), why: root_cause(&error) })?;
+            // Nobody wrote HTTP_PROXY for us.
+            .no_proxy();
+        let mut deny_private = receiver.deny_private;
+        if let Some(proxy) = &receiver.proxy {
+            judge(proxy, false)?;
+            http = http.proxy(reqwest::Proxy::all(proxy.expose().clone()).map_err(failed)?);
+            // Only the proxy is resolved and dialled by us now, and it lives in the operator's own network.
+            deny_private = false;
+        }
+        let http = http.dns_resolver(Arc::new(Guarded { resolver, deny_private })).build().map_err(failed)?;
         Ok(Self { name: name(), url: receiver.url.clone(), signer, http, answer_bytes: limits.answer_bytes })
     }
 

@@ -80,8 +80,10 @@ impl Store {
     }
 
     async fn copy(&self, to: &Path) -> Result<Backup, Problem> {
+        // Absolute, so that SQLite never takes it for a URI.
+        let to = &std::path::absolute(to).map_err(|error| unwritable(to, &error))?;
         if tokio::fs::symlink_metadata(to).await.is_ok() {
-            return Err(Problem::BackupExists(to.to_owned()));
+            return Err(Problem::BackupExists(to.clone()));
         }
         let unchecked = unchecked(to);
         let copied = self.copy_unchecked(to, &unchecked).await;
@@ -94,6 +96,10 @@ impl Store {
 
     /// Copies to `unchecked`, checks that, and gives it its name.
     async fn copy_unchecked(&self, to: &Path, unchecked: &Path) -> Result<Backup, Problem> {
+        let Some(name) = unchecked.to_str() else {
+            let reason = "SQLite takes only names in UTF-8".to_owned();
+            return Err(Problem::BackupUnwritable { to: to.to_owned(), reason });
+        };
         // It is private before the first byte is in it; SQLite writes into a file that is there and empty.
         open::make_private(unchecked).await.map_err(|problem| match problem {
             Problem::Unopenable(reason) => Problem::BackupUnwritable { to: to.to_owned(), reason },
@@ -102,7 +108,7 @@ impl Store {
         let before = self.heads().await?;
         let mut reader = self.readers.acquire().await?;
         sqlx::query("VACUUM INTO $1")
-            .bind(unchecked.to_string_lossy())
+            .bind(name)
             .execute(&mut *reader)
             .await
             .map_err(|error| of_target(error.into(), to))?;

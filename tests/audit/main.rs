@@ -4,6 +4,7 @@
 //! - `story`: what people come for: a role gains power, and it is explained.
 //! - `faults`: whatever the platform does, nothing is invented and nothing is lost.
 //! - `equivalence`: the simulator refuses exactly what `access` says is not granted.
+//! - `least`: the role that deploy/genesys ships is enough, and no more than that.
 //! - `secrets`: no secret leaves the request that needs it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
@@ -11,5 +12,6 @@
 mod equivalence;
 mod faults;
 mod harness;
+mod least;
 mod secrets;
 mod story;

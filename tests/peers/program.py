@@ -76,6 +76,10 @@ class Simulator:
         with OPENER.open(request, timeout=10) as answer:
             return json.loads(answer.read() or b"null")
 
+    def spoil(self, faults):
+        """Which calls go wrong from now on, and how; an empty list ends it."""
+        self.call("PUT", "/_simulator/faults", faults)
+
     def role_held_by_a_client(self):
         """A role that some client other than the announced ones holds."""
         own = {self.announcement["client_id"], self.announcement["admin_client_id"]}
@@ -112,16 +116,19 @@ def simulator(*options):
 
 
 class Receiver:
-    """Takes webhooks with 200 and keeps them as they came."""
+    """Takes webhooks with 200 and keeps them as they came; while it is `broken`, answers 503 and keeps nothing."""
 
     def __init__(self):
         received = self.received = []
+        self.broken = False
+        receiver = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                received.append((dict(self.headers.items()), body))
-                self.send_response(200)
+                if not receiver.broken:
+                    received.append((dict(self.headers.items()), body))
+                self.send_response(503 if receiver.broken else 200)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
@@ -139,8 +146,10 @@ class Receiver:
 
 
 @contextmanager
-def daemon(folder, organisation, receiver):
-    """Runs `run` on `organisation`, an audit every five seconds; gives its address once it is ready."""
+def daemon(folder, organisation, receiver, wrapper=()):
+    """Runs `run` on `organisation`, an audit every five seconds; gives its address once it is ready.
+
+    `wrapper`: a command that starts the program in its place."""
     folder = Path(folder)
     url = f"http://127.0.0.1:{free_port()}"
     for name, secret in [("client_secret", organisation.announcement["client_secret"]), ("signing_secret", receiver.secret)]:
@@ -167,7 +176,7 @@ url = "{receiver.url}"
 secret_file = "signing_secret"
 """)
     log = open(folder / "log", "w")
-    process = subprocess.Popen([PROGRAM, "run", "--config", str(config)], stdout=log, stderr=log)
+    process = subprocess.Popen([*wrapper, PROGRAM, "run", "--config", str(config)], stdout=log, stderr=log)
     try:
         wait_for("readiness", lambda: process.poll() is not None or get(f"{url}/readyz") is not None)
         if process.poll() is not None:
