@@ -29,10 +29,14 @@ fn start(scene: &Scene, cut: Cut, arguments: &[&str]) -> Daemon {
     let inject = format!("inject={call}:signal=KILL:when={nth}");
     let trace = format!("trace={call}");
     // -D: the program is our own child, and strace watches it from aside.
-    let watch = ["-f", "-D", "-qq", "-o", "/dev/null", "-P", &path, "-e", &trace, "-e", &inject];
+    let watch = ["-f", "-D", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject];
+    let only = if file == ANY { vec![] } else { vec!["-P", &path] };
     let program = [env!("CARGO_BIN_EXE_scopewarden")];
-    scene.home.start_as(scene.home.command("strace", &[&watch, &program[..], arguments].concat()))
+    scene.home.start_as(scene.home.command("strace", &[&watch, &only[..], &program, arguments].concat()))
 }
+
+/// Not only the database's own files.
+const ANY: &str = "*";
 
 const RUN: [&str; 3] = ["run", "--log-format", "json"];
 
@@ -57,7 +61,7 @@ async fn death_at_any_write_of_an_audit_or_a_delivery_loses_nothing() {
         let log = dies(daemon, *cut).await;
         scene.check(&log).await;
     }
-    let record = scene.finish(false).await;
+    let record = scene.finish().await;
     println!(
         "{} kills, seed {seed}: {} events, {} messages",
         all.len(),
@@ -85,7 +89,7 @@ async fn death_while_the_database_is_closed_loses_nothing() {
         let log = dies(daemon, *cut).await;
         scene.check(&log).await;
     }
-    scene.finish(false).await;
+    scene.finish().await;
     println!("{} kills, seed {seed}", all.len());
 }
 
@@ -113,6 +117,33 @@ async fn death_while_the_database_is_made_leaves_one_that_opens() {
         .await;
         daemon.kill();
         Record::read(&scene.home).await.everything_is_promised(&scene.receivers);
+        Record::verify(&scene.home);
+    }
+    println!("{} kills", all.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs strace; tests/peers/run has it"]
+async fn a_backup_that_dies_has_no_name_and_is_in_nobodys_way() {
+    let (seed, random) = random();
+    let _seed = Seed(seed);
+    let scene = Scene::start(random).await;
+    let copy = scene.home.path("copy.db");
+    let arguments = ["backup", copy.to_str().unwrap(), "--json"];
+    // Nothing but the copy is written by this command: its pages, its syncs, its name.
+    let pages = cuts(ANY, "pwrite64", [1, 2, 20, 60]);
+    let ends = [cuts(ANY, "fsync,fdatasync", [1]), cuts(ANY, "rename,renameat,renameat2", [1])].concat();
+    let all = [pages, ends].concat();
+    for cut in &all {
+        dies(start(&scene, *cut, &arguments), *cut).await;
+        assert!(
+            !copy.exists() || cut.call.starts_with("rename"),
+            "{cut:?}: a copy has its name before it is checked"
+        );
+        let _ = fs::remove_file(&copy);
+        let made = scene.home.run(&arguments);
+        assert_eq!((made.code, &made.json()["audits"]), (Some(0), &1.into()), "{cut:?}: {}", made.stderr);
+        fs::remove_file(&copy).unwrap();
         Record::verify(&scene.home);
     }
     println!("{} kills", all.len());

@@ -69,7 +69,7 @@ async fn below_the_least_free_space_audits_stop_before_the_disk_is_full() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "mounts a file system: needs root; tests/peers/run has it"]
 async fn a_disk_without_a_free_byte_tears_nothing_and_loses_nothing() {
-    run_out_of_space("min_free = 0", 0).await;
+    run_out_of_space("min_free = \"0\"", 0).await;
 }
 
 async fn run_out_of_space(storage: &str, spare: u64) {
@@ -124,7 +124,7 @@ async fn run_out_of_space(storage: &str, spare: u64) {
     let log = daemon.log_lines();
     daemon.stop(LIMIT).await;
     scene.check(&log).await;
-    scene.finish(true).await;
+    scene.finish().await;
 }
 
 pub(crate) async fn becomes_ready(daemon: &Daemon, url: &str, limit: Duration) {

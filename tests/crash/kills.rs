@@ -65,7 +65,7 @@ async fn every_alert_arrives_whenever_the_daemon_is_killed() {
     let (seed, random) = random();
     let _seed = Seed(seed);
     let mut scene = Scene::start(random).await;
-    let (crashes, quick) = (crashes(20), crashes(20) <= 20);
+    let crashes = crashes(20);
     let mut moments = moments();
     for crash in 0..crashes {
         let place = crash % moments.len();
@@ -77,7 +77,7 @@ async fn every_alert_arrives_whenever_the_daemon_is_killed() {
         let log = kill_at(&mut scene, moment).await;
         scene.check(&log).await;
     }
-    let record = scene.finish(quick).await;
+    let record = scene.finish().await;
     println!(
         "{crashes} kills, seed {seed}: {} audits, {} events, {} messages",
         record.audits.len(),

@@ -87,7 +87,7 @@ impl Scene {
     }
 
     /// Lets the daemon run until everything is told and delivered, and checks all of it.
-    pub(crate) async fn finish(mut self, hurry: bool) -> Record {
+    pub(crate) async fn finish(mut self) -> Record {
         self.gate.traps.disarm();
         let mut actual = Vec::new();
         for (role, _) in ROLES {
@@ -95,23 +95,15 @@ impl Scene {
         }
         let daemon = self.home.start();
         let (home, first) = (&self.home, &self.first);
-        // A claimed message rests for a minute after its process died.
-        within("the last alert", Duration::from_secs(150), async || {
+        within("the last alert", 2 * LIMIT, async || {
             let record = Record::read(home).await;
             let caught_up = ROLES
                 .iter()
                 .zip(first)
                 .zip(&actual)
                 .all(|(((role, _), first), actual)| record.replay(role, first) == *actual);
-            let waiting: Vec<&str> = (record.messages.iter())
-                .filter(|message| !message.pending.is_empty())
-                .map(|message| message.id.as_str())
-                .collect();
-            if hurry && !waiting.is_empty() {
-                // An administrator who does not want to wait.
-                home.run(&[&["outbox", "retry"], waiting.as_slice()].concat());
-            }
-            (caught_up && waiting.is_empty()).then_some(())
+            let waiting = record.messages.iter().any(|message| !message.pending.is_empty());
+            (caught_up && !waiting).then_some(())
         })
         .await;
         let log = daemon.log_lines();
