@@ -63,7 +63,7 @@ async fn report(name: &str, days: i64, step: TimeDelta) {
     for (table, rows, bytes) in tables(&database).await {
         println!("  {table}: {rows} pages, {} KiB", bytes / 1024);
     }
-    measure_diffs(&store, end, days).await;
+    measure_diffs(&store, end, TimeDelta::days(days) - step).await;
     let begun = Instant::now();
     let verified = store.verify("acme").await.unwrap();
     println!(
@@ -79,13 +79,14 @@ async fn report(name: &str, days: i64, step: TimeDelta) {
     println!("backup: {} ms, {} KiB", begun.elapsed().as_millis(), backup.bytes / 1024);
 }
 
-async fn measure_diffs(store: &Store, end: DateTime<Utc>, days: i64) {
+/// Compares random moments of the `span` before `end`.
+async fn measure_diffs(store: &Store, end: DateTime<Utc>, span: TimeDelta) {
     let mut random = StdRng::seed_from_u64(1);
     let mut laps: Vec<[Duration; 3]> = Vec::new();
     let mut elsewhere = 0;
     for _ in 0..DIFFS {
         let mut moments =
-            [0, 1].map(|_| end - TimeDelta::seconds(random.random_range(0..days * 86_400 - 60)));
+            [0, 1].map(|_| end - TimeDelta::seconds(random.random_range(0..span.num_seconds())));
         moments.sort_unstable();
         let begun = Instant::now();
         let from = store.snapshot_at("acme", Some(moments[0])).await.unwrap().unwrap();
