@@ -67,7 +67,7 @@ impl Crew {
         let orgs = self
             .orgs
             .plan(orgs.collect(), async |settings, stop| {
-                let audits = Loop::new(config, settings, shared, stop)?;
+                let audits = Loop::new(config, settings, shared, stop).await?;
                 Ok(Box::pin(audits.run()) as Life)
             })
             .await?;

@@ -28,6 +28,8 @@ use crate::{
 const DRAIN: Duration = Duration::from_secs(20);
 /// A due time that nobody ticked for this long after it is noticed by the watchdog.
 const LATE: TimeDelta = TimeDelta::seconds(30);
+/// A record that could not be read is read again after this.
+const RECALL_AGAIN: Duration = Duration::from_secs(30);
 /// Organisations that share a schedule start within this time of it.
 const MAX_JITTER: Duration = Duration::from_secs(30);
 
@@ -78,13 +80,15 @@ enum Woken {
 }
 
 impl Loop {
-    /// Connects to nothing yet. Fails if the schedule is not understood or TLS cannot be set up.
-    pub(super) fn new(
+    /// Shows what the last audit saw, and connects to nothing yet. Fails if the schedule is not understood or TLS cannot
+    /// be set up.
+    pub(super) async fn new(
         config: &Config,
         settings: &Settings,
         shared: &Shared,
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
+        show_last(&settings.org.name, shared).await;
         Ok(Self {
             auditor: Auditor::new(config, &settings.org, shared.store.clone(), shared.metrics.clone())?,
             schedule: Schedule::parse(&settings.audit.schedule)?,
@@ -191,16 +195,11 @@ impl Loop {
         }
     }
 
-    /// When the last audit was recorded, its gauges shown again; `None`: told to stop before that could be read.
+    /// When the last audit was recorded; `None`: told to stop before that could be read.
     async fn recall(&mut self) -> Option<Option<DateTime<Utc>>> {
         loop {
-            match self.shared.store.history(self.name()).await {
-                Ok(history) => {
-                    let Some(past) = history.past else { return Some(None) };
-                    let gauges = audit::gauges(&past.snapshot, &history.findings, &past.gaps, past.at);
-                    self.shared.metrics.audit_recorded(self.name(), &gauges);
-                    return Some(Some(past.at));
-                }
+            match self.shared.store.audits(Some(self.name()), 1).await {
+                Ok(audits) => return Some(audits.first().map(|audit| audit.at)),
                 Err(error) => {
                     warn!(org = %self.name(), "the last audit cannot be read; once more in a moment: {error}");
                     self.shared.storage.report(&error);
@@ -208,7 +207,7 @@ impl Loop {
             }
             tokio::select! {
                 () = self.stop.cancelled() => return None,
-                () = tokio::time::sleep(Duration::from_secs(30)) => {}
+                () = tokio::time::sleep(RECALL_AGAIN) => {}
             }
         }
     }
@@ -259,6 +258,22 @@ impl Loop {
                 debug!(org = %name, "the organisation's id could not be read: {error}");
                 self.shared.metrics.org_info(name, "", region);
             }
+        }
+    }
+}
+
+/// The gauges of the last recorded audit, before anybody asks for them. A record that cannot be read shows none.
+async fn show_last(org: &str, shared: &Shared) {
+    match shared.store.history(org).await {
+        Ok(history) => {
+            if let Some(past) = history.past {
+                let gauges = audit::gauges(&past.snapshot, &history.findings, &past.gaps, past.at);
+                shared.metrics.audit_recorded(org, &gauges);
+            }
+        }
+        Err(error) => {
+            warn!(org = %org, "the last audit cannot be shown: {error}");
+            shared.storage.report(&error);
         }
     }
 }

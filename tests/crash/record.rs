@@ -141,8 +141,11 @@ impl Record {
             for message in self.messages.iter().filter(|message| message.receivers.contains(receiver.name)) {
                 assert!(arrived.contains(message.id.as_str()), "{} never got {}", receiver.name, message.id);
             }
+            // A repetition, after a crash between sending and settling, comes as late as it comes: it has the id of the
+            // first, and whoever heeds that knows it already.
+            let mut known = BTreeSet::new();
             let mut last: BTreeMap<String, (usize, &str)> = BTreeMap::new();
-            for alert in &alerts {
+            for alert in alerts.iter().filter(|alert| known.insert(alert.id.as_str())) {
                 for finding in alert.findings() {
                     let here = (place[alert.id.as_str()], alert.id.as_str());
                     let before = last.insert(finding.clone(), here).unwrap_or(here);
