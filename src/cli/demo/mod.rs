@@ -18,7 +18,7 @@ mod stage;
 mod tell;
 mod words;
 
-use std::io;
+use std::{io, sync::Arc};
 
 use clap::Args;
 use serde::Serialize;
@@ -78,7 +78,7 @@ struct Document<'a> {
     org: &'a str,
     audits: [&'a Report; 2],
     events: Vec<&'a Event>,
-    findings: &'a [Finding],
+    findings: &'a [Arc<Finding>],
     alerts: Vec<&'a Alert>,
     metrics: &'a Values,
 }

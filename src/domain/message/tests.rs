@@ -92,13 +92,13 @@ fn a_catalogue_of_thousands_is_cut_and_says_so() {
 
 #[test]
 fn few_findings_are_told_one_by_one_and_many_together() {
-    let list: Vec<Finding> = (0..GROUP_ABOVE).map(|n| finding(n, Severity::High)).collect();
+    let list: Vec<Arc<Finding>> = (0..GROUP_ABOVE).map(|n| finding(n, Severity::High).into()).collect();
     let messages = findings(&head(), MessageKind::FindingOpened, &list);
     assert_eq!(messages.len(), GROUP_ABOVE);
     assert_eq!(body(&messages[0])["data"]["findings"][0]["uid"], json!(list[0].uid));
 
-    let mut list: Vec<Finding> = (0..500).map(|n| finding(n, Severity::Low)).collect();
-    list.push(finding(999, Severity::Critical));
+    let mut list: Vec<Arc<Finding>> = (0..500).map(|n| finding(n, Severity::Low).into()).collect();
+    list.push(finding(999, Severity::Critical).into());
     let messages = findings(&head(), MessageKind::FindingOpened, &list);
     let [message] = &messages[..] else { panic!("one message") };
     assert_eq!(message.severity, Severity::Critical);
@@ -111,7 +111,7 @@ fn few_findings_are_told_one_by_one_and_many_together() {
 
 #[test]
 fn severity_chooses_receivers_but_never_hides_the_state_of_audits() {
-    let opened = &findings(&head(), MessageKind::FindingOpened, &[finding(1, Severity::Medium)])[0];
+    let opened = &findings(&head(), MessageKind::FindingOpened, &[finding(1, Severity::Medium).into()])[0];
     assert!(opened.reaches(Severity::Medium) && !opened.reaches(Severity::High));
     for message in
         [baseline(&head(), 3, 2, &[]), failed(&head(), "auth", "the secret was refused"), recovered(&head())]
