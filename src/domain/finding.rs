@@ -111,67 +111,87 @@ pub fn lifecycle(
     seen: &dyn Fn(&ClientId) -> bool,
     now: DateTime<Utc>,
 ) -> Lifecycle {
-    let mut before: HashMap<String, Arc<Finding>> =
-        one_each(before).into_iter().map(|finding| (finding.uid.clone(), Arc::new(finding))).collect();
+    let mut before: Vec<(Finding, Fate)> =
+        one_each(before).into_iter().map(|finding| (finding, Fate::NotFound)).collect();
+    let places: HashMap<String, usize> =
+        before.iter().enumerate().map(|(at, (finding, _))| (finding.uid.clone(), at)).collect();
     let mut open_questions = HashSet::new();
     let mut life = Lifecycle::default();
     for finding in found.into_iter().flat_map(one_each) {
         if finding.status == Status::Unknown {
             open_questions.insert((finding.check.clone(), finding.client.id.clone()));
         }
-        let earlier = before.remove(&finding.uid);
-        life.meet(earlier, finding, now);
+        match places.get(&finding.uid) {
+            Some(&at) => life.meet(&mut before[at], finding, now),
+            None => life.begin(finding.status == Status::Fail, Finding { first_seen: now, ..finding }, now),
+        }
     }
-    for earlier in before.into_values() {
-        life.leave(earlier, seen, &open_questions);
+    for (earlier, fate) in before {
+        match fate {
+            Fate::NotFound => life.leave(earlier, seen, &open_questions),
+            Fate::GoesOn => life.open.push(Arc::new(earlier)),
+            Fate::Replaced => {}
+        }
     }
-    let Lifecycle { open, opened, resolved, updated, dropped } = &mut life;
-    for list in [open, opened, resolved, updated, dropped] {
-        list.sort_unstable_by(|one, other| one.uid.cmp(&other.uid));
-    }
+    life.sort();
     life
 }
 
+/// What becomes of something that was open.
+enum Fate {
+    NotFound,
+    GoesOn,
+    /// A new version of it begins.
+    Replaced,
+}
+
 impl Lifecycle {
-    /// Something found now, with what was open under its uid.
-    fn meet(&mut self, earlier: Option<Arc<Finding>>, mut finding: Finding, now: DateTime<Utc>) {
-        finding.first_seen = now;
-        let mut list = (finding.status == Status::Fail).then_some(&mut self.opened);
-        if let Some(mut earlier) = earlier {
-            if (earlier.status, finding.status) == (Status::Fail, Status::Unknown) {
-                self.open.push(earlier);
-                return;
-            }
-            finding.first_seen = earlier.first_seen;
-            finding.last_seen = earlier.last_seen;
-            finding.muted = earlier.muted;
-            if *earlier == finding {
-                Arc::make_mut(&mut earlier).last_seen = now;
-                self.open.push(earlier);
-                return;
-            }
-            // It is no news that something fails if it failed before.
-            list = list.filter(|_| earlier.status == Status::Unknown);
+    /// Something found now that was open already.
+    fn meet(&mut self, (earlier, fate): &mut (Finding, Fate), mut finding: Finding, now: DateTime<Utc>) {
+        *fate = Fate::GoesOn;
+        if (earlier.status, finding.status) == (Status::Fail, Status::Unknown) {
+            return;
         }
-        finding.last_seen = now;
-        let finding = Arc::new(finding);
-        list.unwrap_or(&mut self.updated).push(Arc::clone(&finding));
-        self.open.push(finding);
+        finding.first_seen = earlier.first_seen;
+        finding.last_seen = earlier.last_seen;
+        finding.muted = earlier.muted;
+        if *earlier == finding {
+            earlier.last_seen = now;
+            return;
+        }
+        *fate = Fate::Replaced;
+        self.begin(earlier.status == Status::Unknown && finding.status == Status::Fail, finding, now);
+    }
+
+    /// A new version: it is news if something fails that did not fail before.
+    fn begin(&mut self, is_news: bool, finding: Finding, now: DateTime<Utc>) {
+        let list = if is_news { &mut self.opened } else { &mut self.updated };
+        list.push(Arc::new(Finding { last_seen: now, ..finding }));
+    }
+
+    /// Sorts each list by uid, and adds to what went on what began.
+    fn sort(&mut self) {
+        for begun in [&mut self.opened, &mut self.updated] {
+            begun.sort_by_cached_key(|finding| finding.uid.clone());
+            self.open.extend(begun.iter().cloned());
+        }
+        // Three sorted runs, which a stable sort only merges; `resolved` and `dropped` are one each.
+        self.open.sort_by(|one, other| one.uid.cmp(&other.uid));
     }
 
     /// Something open before of whose uid nothing is found now.
     fn leave(
         &mut self,
-        earlier: Arc<Finding>,
+        earlier: Finding,
         seen: &dyn Fn(&ClientId) -> bool,
         open_questions: &HashSet<(String, ClientId)>,
     ) {
         let asked = (earlier.check.clone(), earlier.client.id.clone());
         let in_doubt = seen(&earlier.client.id) && open_questions.contains(&asked);
         match earlier.status {
-            Status::Fail if in_doubt => self.open.push(earlier),
-            Status::Fail => self.resolved.push(earlier),
-            Status::Unknown | Status::Pass => self.dropped.push(earlier),
+            Status::Fail if in_doubt => self.open.push(Arc::new(earlier)),
+            Status::Fail => self.resolved.push(Arc::new(earlier)),
+            Status::Unknown | Status::Pass => self.dropped.push(Arc::new(earlier)),
         }
     }
 }

@@ -57,7 +57,10 @@ pub fn finding_body(finding: &Finding) -> String {
         remediation: Cow::Borrowed(&finding.remediation),
         first_seen: finding.first_seen,
     };
-    serde_json::to_string(&body).expect("a finding has a JSON form")
+    // Room for nearly every one of them, so that the text is not copied again and again while it grows.
+    let mut text = Vec::with_capacity(1024);
+    serde_json::to_writer(&mut text, &body).expect("a finding has a JSON form");
+    String::from_utf8(text).expect("JSON is UTF-8")
 }
 
 /// Reads what [`finding_body`] wrote; `last_seen` is when an audit of its organisation last recorded.
@@ -99,7 +102,7 @@ pub fn recorded_digest(
     events.sort_unstable();
     // A body begins with its uid, so this is the order of the bodies, of which only one is held at a time.
     let mut begun: Vec<&Arc<Finding>> = opened.iter().chain(updated).collect();
-    begun.sort_unstable_by(|one, other| one.uid.cmp(&other.uid));
+    begun.sort_by(|one, other| one.uid.cmp(&other.uid));
     let mut ended: Vec<&str> = closed.iter().map(|finding| finding.uid.as_str()).collect();
     ended.sort_unstable();
     evidence::recorded_in_order(&events, begun.into_iter().map(|finding| finding_body(finding)), &ended)
