@@ -71,7 +71,7 @@ pub struct Report {
     /// What changed since the audit before, and why.
     pub events: Vec<Event>,
     /// Everything open now.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<Arc<Finding>>,
     /// Where the time went.
     pub timings_ms: Timings,
 }

@@ -3,7 +3,7 @@
 //! Enters: the past, the facts, and `at`. Leaves: an [`Analysis`], from which the record, the messages, the gauges and
 //! the report are made. Must never: do I/O or read a clock.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
 
@@ -47,7 +47,7 @@ pub(super) struct Analysis {
     events: Vec<Event>,
     life: Lifecycle,
     /// Findings that end: told as resolved, or only dropped.
-    closed: Vec<Finding>,
+    closed: Vec<Arc<Finding>>,
     configuration: Hash,
     recorded: Hash,
 }
@@ -73,7 +73,7 @@ pub(super) fn conclude(input: Input) -> Analysis {
     let found = checks::evaluate(&context);
     let seen = |client: &_| snapshot.clients.contains_key(client);
     let life = finding::lifecycle(history.findings, found, &seen, at);
-    let closed: Vec<Finding> = life.resolved.iter().chain(&life.dropped).cloned().collect();
+    let closed: Vec<Arc<Finding>> = life.resolved.iter().chain(&life.dropped).cloned().collect();
 
     let configuration = snapshot.digest();
     let recorded = recorded_digest(&events, &life.opened, &life.updated, &closed);
@@ -111,9 +111,9 @@ impl Analysis {
         }
         if !self.has_past {
             let snapshot = &self.observed.snapshot;
-            let failing: Vec<Finding> =
-                self.life.open.iter().filter(|finding| finding.status == Status::Fail).cloned().collect();
-            messages.push(message::baseline(head, snapshot.clients.len(), snapshot.roles.len(), &failing));
+            let failing = self.life.open.iter().filter(|finding| finding.status == Status::Fail);
+            let (clients, roles) = (snapshot.clients.len(), snapshot.roles.len());
+            messages.push(message::baseline(head, clients, roles, failing.map(Arc::as_ref)));
             return messages;
         }
         messages.extend(self.events.iter().map(|event| message::drift(head, event)));
@@ -163,7 +163,7 @@ impl Analysis {
 
     /// What the metrics show; how long it took is for the caller to add.
     pub(super) fn gauges(&self, at: DateTime<Utc>) -> AuditGauges {
-        gauges(&self.observed.snapshot, &self.life.open, &self.observed.gaps, at)
+        gauges(&self.observed.snapshot, self.life.open.iter().map(Arc::as_ref), &self.observed.gaps, at)
     }
 
     pub(super) fn into_report(
@@ -192,13 +192,18 @@ impl Analysis {
 }
 
 /// What the metrics show of a recorded audit, fresh or restored from the store. `duration_s` is left at 0.
-pub fn gauges(snapshot: &Snapshot, findings: &[Finding], gaps: &[Gap], at: DateTime<Utc>) -> AuditGauges {
+pub fn gauges<'a>(
+    snapshot: &Snapshot,
+    findings: impl IntoIterator<Item = &'a Finding>,
+    gaps: &[Gap],
+    at: DateTime<Utc>,
+) -> AuditGauges {
     let mut clients = BTreeMap::new();
     for client in snapshot.clients.values() {
         *clients.entry((client.grant_type.label(), client.state.label())).or_default() += 1;
     }
     let mut open = BTreeMap::new();
-    for finding in findings.iter().filter(|finding| finding.status == Status::Fail && !finding.muted) {
+    for finding in findings.into_iter().filter(|finding| finding.status == Status::Fail && !finding.muted) {
         *open.entry((finding.check.clone(), finding.severity)).or_default() += 1;
     }
     let mut missing = BTreeMap::new();

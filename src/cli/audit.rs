@@ -107,8 +107,8 @@ pub(super) async fn run(arguments: Arguments) -> Result<Exit, anyhow::Error> {
 }
 
 fn judge(report: &Report, fail_on: Option<Severity>) -> Exit {
-    let counts = |finding: &Finding| finding.status == Status::Fail && !finding.muted;
-    let is_bad = |finding: &&Finding| fail_on.is_some_and(|least| finding.severity >= least);
+    let counts = |finding: &Arc<Finding>| finding.status == Status::Fail && !finding.muted;
+    let is_bad = |finding: &&Arc<Finding>| fail_on.is_some_and(|least| finding.severity >= least);
     if report.findings.iter().filter(|finding| counts(finding)).any(|finding| is_bad(&finding)) {
         Exit::Findings
     } else if report.complete {
@@ -183,7 +183,7 @@ fn tell(out: &mut Output, report: &Report) -> io::Result<()> {
     ))
 }
 
-fn tell_findings(out: &mut Output, findings: &[Finding]) -> io::Result<()> {
+fn tell_findings(out: &mut Output, findings: &[Arc<Finding>]) -> io::Result<()> {
     if findings.is_empty() {
         return out.line("No open findings.");
     }
@@ -194,9 +194,9 @@ fn tell_findings(out: &mut Output, findings: &[Finding]) -> io::Result<()> {
     let counts: Vec<String> =
         counts.iter().rev().map(|(severity, count)| format!("{count} {severity}")).collect();
     out.line(format_args!("Open findings: {}", counts.join(", ")))?;
-    let mut sorted = findings.to_vec();
+    let mut sorted: Vec<&Finding> = findings.iter().map(Arc::as_ref).collect();
     findings::worst_first(&mut sorted);
-    out.table(&findings::table(sorted.iter().take(LISTED)))?;
+    out.table(&findings::table(sorted.iter().copied().take(LISTED)))?;
     if sorted.len() > LISTED {
         out.line(format_args!("… and {} more: scopewarden findings", sorted.len() - LISTED))?;
     }

@@ -1,5 +1,7 @@
 //! `findings`: what is open.
 
+use std::borrow::Borrow;
+
 use clap::{Args, Subcommand};
 
 use super::{
@@ -87,8 +89,9 @@ fn must_exist(check: &str) -> Result<(), Usage> {
 }
 
 /// The worst first, then by client.
-pub(super) fn worst_first(findings: &mut [Finding]) {
+pub(super) fn worst_first<F: Borrow<Finding>>(findings: &mut [F]) {
     findings.sort_by(|one, other| {
+        let (one, other) = (one.borrow(), other.borrow());
         (other.severity.cmp(&one.severity))
             .then_with(|| one.client.name.cmp(&other.client.name))
             .then_with(|| one.uid.cmp(&other.uid))

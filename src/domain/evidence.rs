@@ -77,6 +77,20 @@ impl Digester {
         self
     }
 
+    /// Adds a named list: its name, how many texts there are, each text.
+    fn list<T: AsRef<str>>(
+        &mut self,
+        name: &str,
+        texts: impl IntoIterator<IntoIter: ExactSizeIterator<Item = T>>,
+    ) -> &mut Self {
+        let texts = texts.into_iter();
+        self.part(name.as_bytes()).part(&(texts.len() as u64).to_be_bytes());
+        for text in texts {
+            self.part(text.as_ref().as_bytes());
+        }
+        self
+    }
+
     /// The hash of all parts so far.
     pub fn finish(self) -> Hash {
         Hash(self.0.finalize().into())
@@ -88,15 +102,22 @@ impl Digester {
 /// `events`: packed events; `opened`: JSON of each finding version that began; `closed`: uid of each finding
 /// version that ended. Sorted here, so the order in which they are handed over does not matter.
 pub fn recorded(events: &[String], opened: &[String], closed: &[String]) -> Hash {
-    let mut digester = Digester::default();
-    for (name, list) in [("events", events), ("opened", opened), ("closed", closed)] {
+    let [events, opened, closed] = [events, opened, closed].map(|list| {
         let mut list: Vec<&String> = list.iter().collect();
         list.sort_unstable();
-        digester.part(name.as_bytes()).part(&(list.len() as u64).to_be_bytes());
-        for text in list {
-            digester.part(text.as_bytes());
-        }
-    }
+        list
+    });
+    recorded_in_order(events, opened, closed)
+}
+
+/// The same for lists that are sorted already, whose texts may be made one by one.
+pub fn recorded_in_order<E: AsRef<str>, O: AsRef<str>, C: AsRef<str>>(
+    events: impl IntoIterator<IntoIter: ExactSizeIterator<Item = E>>,
+    opened: impl IntoIterator<IntoIter: ExactSizeIterator<Item = O>>,
+    closed: impl IntoIterator<IntoIter: ExactSizeIterator<Item = C>>,
+) -> Hash {
+    let mut digester = Digester::default();
+    digester.list("events", events).list("opened", opened).list("closed", closed);
     digester.finish()
 }
 

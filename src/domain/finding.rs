@@ -3,7 +3,10 @@
 //! Enters: what the checks found now, and what was open before. Leaves: what opened, changed and resolved.
 //! Must never: open or resolve anything on a fact that was not seen.
 
-use std::collections::HashSet;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -74,23 +77,24 @@ pub fn uid(org: &str, check: &str, client: &ClientId, key: &str) -> String {
     hex::encode(&hash.finalize()[..12])
 }
 
-/// How the findings of an audit relate to those open before it. Each list is sorted by uid.
+/// How the findings of an audit relate to those open before it. Each list is sorted by uid. What stands in two lists
+/// is held once: in a large organisation, the texts of the findings are most of what an audit holds.
 ///
 /// For the store: each finding of `opened` and `updated` begins a version (and ends the one of the same uid, if
 /// there is one); each of `resolved` and `dropped` ends its version; nothing else is written.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Lifecycle {
     /// All findings open after this audit (fail and unknown).
-    pub open: Vec<Finding>,
+    pub open: Vec<Arc<Finding>>,
     /// Newly `fail` in this audit: not open before, or only as `unknown`.
-    pub opened: Vec<Finding>,
+    pub opened: Vec<Arc<Finding>>,
     /// Failed before, now seen to pass (or its client was seen to be removed).
-    pub resolved: Vec<Finding>,
+    pub resolved: Vec<Arc<Finding>>,
     /// Same uid and still open with other content, or newly `unknown`.
-    pub updated: Vec<Finding>,
+    pub updated: Vec<Arc<Finding>>,
     /// Unknown before and gone now: answered by a pass, or the client was removed. It was never said to fail, so
     /// there is nothing to resolve.
-    pub dropped: Vec<Finding>,
+    pub dropped: Vec<Arc<Finding>>,
 }
 
 /// Gives the findings of an audit their place in time.
@@ -98,60 +102,81 @@ pub struct Lifecycle {
 /// `before` is what was open, `found` what the checks say now, `seen` whether a client is in the snapshot. What
 /// failed before and cannot be told now stays open as it was: while anything of a check is unknown for a client,
 /// no finding of that check and client is resolved.
+///
+/// `found` comes in batches, all findings of a client in one. Each is looked at as it comes, and let go of if it says
+/// what is open already: what was open and what is found would not both fit into the memory that an audit should need.
 pub fn lifecycle(
     before: Vec<Finding>,
-    found: Vec<Finding>,
+    found: impl IntoIterator<Item = Vec<Finding>>,
     seen: &dyn Fn(&ClientId) -> bool,
     now: DateTime<Utc>,
 ) -> Lifecycle {
-    let found = one_each(found);
-    let open_questions: HashSet<(String, ClientId)> = (found.iter())
-        .filter(|finding| finding.status == Status::Unknown)
-        .map(|finding| (finding.check.clone(), finding.client.id.clone()))
-        .collect();
+    let mut before: Vec<(Finding, Fate)> =
+        one_each(before).into_iter().map(|finding| (finding, Fate::NotFound)).collect();
+    let places: HashMap<String, usize> =
+        before.iter().enumerate().map(|(at, (finding, _))| (finding.uid.clone(), at)).collect();
+    let mut open_questions = HashSet::new();
     let mut life = Lifecycle::default();
-    // Both are sorted by uid, so they are walked side by side.
-    let mut before = one_each(before).into_iter().peekable();
-    for finding in found {
-        while let Some(earlier) = before.next_if(|earlier| earlier.uid < finding.uid) {
-            life.leave(earlier, seen, &open_questions);
+    for finding in found.into_iter().flat_map(one_each) {
+        if finding.status == Status::Unknown {
+            open_questions.insert((finding.check.clone(), finding.client.id.clone()));
         }
-        let earlier = before.next_if(|earlier| earlier.uid == finding.uid);
-        life.meet(earlier, finding, now);
+        match places.get(&finding.uid) {
+            Some(&at) => life.meet(&mut before[at], finding, now),
+            None => life.begin(finding.status == Status::Fail, Finding { first_seen: now, ..finding }, now),
+        }
     }
-    for earlier in before {
-        life.leave(earlier, seen, &open_questions);
+    for (earlier, fate) in before {
+        match fate {
+            Fate::NotFound => life.leave(earlier, seen, &open_questions),
+            Fate::GoesOn => life.open.push(Arc::new(earlier)),
+            Fate::Replaced => {}
+        }
     }
+    life.sort();
     life
 }
 
+/// What becomes of something that was open.
+enum Fate {
+    NotFound,
+    GoesOn,
+    /// A new version of it begins.
+    Replaced,
+}
+
 impl Lifecycle {
-    /// Something found now, with what was open under its uid.
-    fn meet(&mut self, earlier: Option<Finding>, mut finding: Finding, now: DateTime<Utc>) {
-        finding.first_seen = now;
-        let list = match earlier {
-            Some(earlier) if (earlier.status, finding.status) == (Status::Fail, Status::Unknown) => {
-                self.open.push(earlier);
-                return;
-            }
-            Some(earlier) => {
-                finding.first_seen = earlier.first_seen;
-                finding.last_seen = earlier.last_seen;
-                finding.muted = earlier.muted;
-                if earlier.status == Status::Unknown && finding.status == Status::Fail {
-                    Some(&mut self.opened)
-                } else {
-                    (earlier != finding).then_some(&mut self.updated)
-                }
-            }
-            None if finding.status == Status::Fail => Some(&mut self.opened),
-            None => Some(&mut self.updated),
-        };
-        finding.last_seen = now;
-        if let Some(list) = list {
-            list.push(finding.clone());
+    /// Something found now that was open already.
+    fn meet(&mut self, (earlier, fate): &mut (Finding, Fate), mut finding: Finding, now: DateTime<Utc>) {
+        *fate = Fate::GoesOn;
+        if (earlier.status, finding.status) == (Status::Fail, Status::Unknown) {
+            return;
         }
-        self.open.push(finding);
+        finding.first_seen = earlier.first_seen;
+        finding.last_seen = earlier.last_seen;
+        finding.muted = earlier.muted;
+        if *earlier == finding {
+            earlier.last_seen = now;
+            return;
+        }
+        *fate = Fate::Replaced;
+        self.begin(earlier.status == Status::Unknown && finding.status == Status::Fail, finding, now);
+    }
+
+    /// A new version: it is news if something fails that did not fail before.
+    fn begin(&mut self, is_news: bool, finding: Finding, now: DateTime<Utc>) {
+        let list = if is_news { &mut self.opened } else { &mut self.updated };
+        list.push(Arc::new(Finding { last_seen: now, ..finding }));
+    }
+
+    /// Sorts each list by uid, and adds to what went on what began.
+    fn sort(&mut self) {
+        for begun in [&mut self.opened, &mut self.updated] {
+            begun.sort_by_cached_key(|finding| finding.uid.clone());
+            self.open.extend(begun.iter().cloned());
+        }
+        // Three sorted runs, which a stable sort only merges; `resolved` and `dropped` are one each.
+        self.open.sort_by(|one, other| one.uid.cmp(&other.uid));
     }
 
     /// Something open before of whose uid nothing is found now.
@@ -164,9 +189,9 @@ impl Lifecycle {
         let asked = (earlier.check.clone(), earlier.client.id.clone());
         let in_doubt = seen(&earlier.client.id) && open_questions.contains(&asked);
         match earlier.status {
-            Status::Fail if in_doubt => self.open.push(earlier),
-            Status::Fail => self.resolved.push(earlier),
-            Status::Unknown | Status::Pass => self.dropped.push(earlier),
+            Status::Fail if in_doubt => self.open.push(Arc::new(earlier)),
+            Status::Fail => self.resolved.push(Arc::new(earlier)),
+            Status::Unknown | Status::Pass => self.dropped.push(Arc::new(earlier)),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! Must never: hold a secret, or grow without bound. Long lists are cut, the weightiest entries first, and the
 //! totals say what was left out.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
@@ -182,7 +182,7 @@ pub fn drift(head: &Letterhead<'_>, event: &Event) -> Message {
 pub fn findings(
     head: &Letterhead<'_>,
     kind: MessageKind,
-    findings: &[Finding],
+    findings: &[Arc<Finding>],
     group_above: u32,
 ) -> Vec<Message> {
     let word = if kind == MessageKind::FindingResolved { "resolved" } else { "opened" };
@@ -203,7 +203,7 @@ pub fn findings(
         *by_severity.entry(finding.severity).or_default() += 1;
         *by_check.entry(&finding.check).or_default() += 1;
     }
-    let mut sorted: Vec<&Finding> = findings.iter().collect();
+    let mut sorted: Vec<&Arc<Finding>> = findings.iter().collect();
     sorted.sort_by(|one, other| other.severity.cmp(&one.severity).then_with(|| one.uid.cmp(&other.uid)));
     let severity = sorted.first().map_or(Severity::Info, |finding| finding.severity);
     sorted.truncate(ENTRIES / 2);
@@ -219,17 +219,23 @@ pub fn findings(
 }
 
 /// The first audit of an organisation: what is there, in counts. Everything later is told as a change of it.
-pub fn baseline(head: &Letterhead<'_>, clients: usize, roles: usize, findings: &[Finding]) -> Message {
+pub fn baseline<'a>(
+    head: &Letterhead<'_>,
+    clients: usize,
+    roles: usize,
+    findings: impl IntoIterator<Item = &'a Finding>,
+) -> Message {
     let mut by_severity: BTreeMap<Severity, usize> = BTreeMap::new();
     for finding in findings {
         *by_severity.entry(finding.severity).or_default() += 1;
     }
+    let total: usize = by_severity.values().sum();
     let worst = by_severity.keys().next_back().copied().unwrap_or(Severity::Info);
-    let summary = format!("first audit: {clients} OAuth clients, {roles} roles, {} findings", findings.len());
+    let summary = format!("first audit: {clients} OAuth clients, {roles} roles, {total} findings");
     let data = json!({
         "clients_total": clients,
         "roles_total": roles,
-        "findings_total": findings.len(),
+        "findings_total": total,
         "by_severity": by_severity,
     });
     let kind = MessageKind::BaselineRecorded;

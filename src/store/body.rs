@@ -3,7 +3,7 @@
 //! Enters: findings, events, gaps. Leaves: their JSON and the digest over it, the same for `audit`, which makes a
 //! record, and for `verify`, which checks it. Must never: write one value in two ways.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -19,15 +19,22 @@ use crate::domain::{
 /// A finding without what changes while it stays the same: when it was last seen, and whether it is muted.
 #[derive(Serialize, Deserialize)]
 struct Body<'a> {
+    #[serde(borrow)]
     uid: Cow<'a, str>,
+    #[serde(borrow)]
     org: Cow<'a, str>,
+    #[serde(borrow)]
     check: Cow<'a, str>,
     status: Status,
     severity: Severity,
     client: Cow<'a, ClientRef>,
+    #[serde(borrow)]
     key: Cow<'a, str>,
+    #[serde(borrow)]
     title: Cow<'a, str>,
+    #[serde(borrow)]
     evidence: Cow<'a, str>,
+    #[serde(borrow)]
     remediation: Cow<'a, str>,
     first_seen: DateTime<Utc>,
 }
@@ -50,7 +57,10 @@ pub fn finding_body(finding: &Finding) -> String {
         remediation: Cow::Borrowed(&finding.remediation),
         first_seen: finding.first_seen,
     };
-    serde_json::to_string(&body).expect("a finding has a JSON form")
+    // Room for nearly every one of them, so that the text is not copied again and again while it grows.
+    let mut text = Vec::with_capacity(1024);
+    serde_json::to_writer(&mut text, &body).expect("a finding has a JSON form");
+    String::from_utf8(text).expect("JSON is UTF-8")
 }
 
 /// Reads what [`finding_body`] wrote; `last_seen` is when an audit of its organisation last recorded.
@@ -84,12 +94,16 @@ pub fn gaps_body(gaps: &[Gap]) -> String {
 /// The digest of what an audit records beside the configuration; `updated` findings begin a new version too.
 pub fn recorded_digest(
     events: &[Event],
-    opened: &[Finding],
-    updated: &[Finding],
-    closed: &[Finding],
+    opened: &[Arc<Finding>],
+    updated: &[Arc<Finding>],
+    closed: &[Arc<Finding>],
 ) -> Hash {
-    let events: Vec<String> = events.iter().map(Event::pack).collect();
-    let begun: Vec<String> = opened.iter().chain(updated).map(finding_body).collect();
-    let ended: Vec<String> = closed.iter().map(|finding| finding.uid.clone()).collect();
-    evidence::recorded(&events, &begun, &ended)
+    let mut events: Vec<String> = events.iter().map(Event::pack).collect();
+    events.sort_unstable();
+    // A body begins with its uid, so this is the order of the bodies, of which only one is held at a time.
+    let mut begun: Vec<&Arc<Finding>> = opened.iter().chain(updated).collect();
+    begun.sort_by(|one, other| one.uid.cmp(&other.uid));
+    let mut ended: Vec<&str> = closed.iter().map(|finding| finding.uid.as_str()).collect();
+    ended.sort_unstable();
+    evidence::recorded_in_order(&events, begun.into_iter().map(|finding| finding_body(finding)), &ended)
 }

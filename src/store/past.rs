@@ -24,6 +24,9 @@ use crate::domain::{
     snapshot::{EntityKey, EntityKind, Snapshot, Version},
 };
 
+/// Findings read by one query.
+const BATCH: u32 = 1_000;
+
 /// One recorded audit with the configuration that it saw.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Past {
@@ -139,12 +142,25 @@ pub(super) async fn open_findings(
     org: i64,
     last_seen: DateTime<Utc>,
 ) -> Result<Vec<Finding>, Problem> {
-    let bodies: Vec<String> =
-        sqlx::query_scalar("SELECT body FROM finding WHERE org = $1 AND until IS NULL ORDER BY uid")
-            .bind(org)
-            .fetch_all(connection)
-            .await?;
-    bodies.iter().map(|text| body::finding(text, last_seen)).collect()
+    let mut findings: Vec<Finding> = Vec::new();
+    // In batches: all texts at once would need as much memory again as the findings do.
+    loop {
+        let after = findings.last().map_or("", |finding| &finding.uid);
+        let bodies: Vec<String> = sqlx::query_scalar(
+            "SELECT body FROM finding WHERE org = $1 AND until IS NULL AND uid > $2 ORDER BY uid LIMIT $3",
+        )
+        .bind(org)
+        .bind(after)
+        .bind(BATCH)
+        .fetch_all(&mut *connection)
+        .await?;
+        for text in &bodies {
+            findings.push(body::finding(text, last_seen)?);
+        }
+        if bodies.len() < BATCH as usize {
+            return Ok(findings);
+        }
+    }
 }
 
 async fn past(

@@ -4,7 +4,10 @@
 //! Must never: write a row for something that did not change, or accept an audit that was worked out from a past
 //! which is not the last one any more.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
@@ -57,11 +60,11 @@ pub struct Record<'a> {
     /// What changed and why.
     pub events: &'a [Event],
     /// Findings that begin; an open version with the same uid ends.
-    pub opened: &'a [Finding],
+    pub opened: &'a [Arc<Finding>],
     /// Findings with new content; the open version (if any) ends.
-    pub updated: &'a [Finding],
+    pub updated: &'a [Arc<Finding>],
     /// Findings that end.
-    pub closed: &'a [Finding],
+    pub closed: &'a [Arc<Finding>],
     /// What is to be sent, in order, with the receivers of each.
     pub messages: &'a [(Message, Vec<String>)],
     /// Objects per division; `None`: not counted this time, the last count stays.
@@ -154,7 +157,7 @@ struct Rows {
     counters: [u32; 3],
     changes: Vec<Change>,
     events: Vec<(String, String)>,
-    begun: Vec<(String, String)>,
+    begun: Vec<Arc<Finding>>,
     closed: Vec<String>,
     messages: Vec<(Message, Vec<String>)>,
     object_counts: Option<ObjectCounts>,
@@ -177,7 +180,7 @@ impl From<&Record<'_>> for Rows {
             counters: [record.api_calls, record.clients, record.roles],
             changes: record.changes.to_vec(),
             events: record.events.iter().map(|event| (event.id.clone(), event.pack())).collect(),
-            begun: begun.map(|finding| (finding.uid.clone(), finding_body(finding))).collect(),
+            begun: begun.cloned().collect(),
             closed: record.closed.iter().map(|finding| finding.uid.clone()).collect(),
             messages: record.messages.to_vec(),
             object_counts: record.object_counts.cloned(),
@@ -303,7 +306,7 @@ impl Rows {
         org: i64,
         seq: i64,
     ) -> Result<(), Problem> {
-        let replaced: Vec<&str> = self.begun.iter().map(|(uid, _)| uid.as_str()).collect();
+        let replaced: Vec<&str> = self.begun.iter().map(|finding| finding.uid.as_str()).collect();
         let closed: Vec<&str> = self.closed.iter().map(String::as_str).collect();
         let open = Open { table: "finding", column: "uid", kind: None, org };
         open.end(connection, seq, &replaced).await?;
@@ -311,8 +314,8 @@ impl Rows {
         all_were_open("findings", &closed, ended)?;
         for batch in self.begun.chunks(BATCH) {
             let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO finding (org, since, uid, body) ");
-            insert.push_values(batch, |mut row, (uid, body)| {
-                row.push_bind(org).push_bind(seq).push_bind(uid).push_bind(body);
+            insert.push_values(batch, |mut row, finding| {
+                row.push_bind(org).push_bind(seq).push_bind(&finding.uid).push_bind(finding_body(finding));
             });
             insert.build().execute(&mut *connection).await?;
         }

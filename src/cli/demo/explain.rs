@@ -3,7 +3,7 @@
 //! Enters: an event and the findings of its clients. Leaves: text on the page. Must never: name a client or a permission
 //! that the event does not.
 
-use std::{cmp::Reverse, collections::BTreeSet, io};
+use std::{cmp::Reverse, collections::BTreeSet, io, sync::Arc};
 
 use super::{
     page::{Look, Page},
@@ -147,7 +147,7 @@ pub(super) fn most_severe_first(events: &[Event]) -> Vec<&Event> {
 }
 
 /// `3 critical, 23 high, …`, the worst first.
-pub(super) fn by_severity(page: &Page, findings: &[Finding]) -> String {
+pub(super) fn by_severity(page: &Page, findings: &[Arc<Finding>]) -> String {
     let count = |severity: &Severity| findings.iter().filter(|finding| finding.severity == *severity).count();
     let all = Severity::ALL.iter().rev().map(|severity| (count(severity), *severity));
     let some = all.filter(|(number, _)| *number > 0);

@@ -78,7 +78,7 @@ struct Document<'a> {
     org: &'a str,
     audits: [&'a Report; 2],
     events: Vec<&'a Event>,
-    findings: &'a [Finding],
+    findings: &'a [Arc<Finding>],
     alerts: Vec<&'a Alert>,
     metrics: &'a Values,
 }

@@ -3,7 +3,7 @@
 //! Enters: what the audits, the administrator and the receiver really did. Leaves: text on the page. Must never: tell
 //! anything that is not in these.
 
-use std::{cmp::Reverse, collections::BTreeSet, io, net::SocketAddr, path::Path};
+use std::{cmp::Reverse, collections::BTreeSet, io, net::SocketAddr, path::Path, sync::Arc};
 
 use chrono::{DateTime, Utc};
 
@@ -76,9 +76,10 @@ pub(super) fn baseline(page: &mut Page, organisation: &str, act: &Act) -> io::Re
 }
 
 /// The findings of the first few checks that anybody fails, the weightiest of each first.
-fn most_important(findings: &[Finding]) -> Vec<Vec<&Finding>> {
+fn most_important(findings: &[Arc<Finding>]) -> Vec<Vec<&Finding>> {
     let of = |check: &str| {
-        let mut found: Vec<&Finding> = findings.iter().filter(|finding| finding.check == check).collect();
+        let mut found: Vec<&Finding> =
+            findings.iter().map(Arc::as_ref).filter(|finding| finding.check == check).collect();
         found.sort_by_key(|finding| {
             let weight = privilege::of(&finding.key).map_or(0, |privilege| privilege.weight);
             (Reverse(weight), &finding.client.name)
@@ -275,9 +276,9 @@ fn take<'a>(findings: &mut Vec<&'a Finding>, event: &Event) -> Vec<&'a Finding> 
     findings.extract_if(.., concerned).collect()
 }
 
-fn missing_from<'a>(some: &[Finding], others: &'a [Finding]) -> Vec<&'a Finding> {
+fn missing_from<'a>(some: &[Arc<Finding>], others: &'a [Arc<Finding>]) -> Vec<&'a Finding> {
     let known: BTreeSet<&str> = some.iter().map(|finding| finding.uid.as_str()).collect();
-    others.iter().filter(|finding| !known.contains(finding.uid.as_str())).collect()
+    others.iter().map(Arc::as_ref).filter(|finding| !known.contains(finding.uid.as_str())).collect()
 }
 
 fn without_org(labels: &str) -> String {

@@ -90,18 +90,18 @@ pub static CHECKS: &[Check] = &[
     clients::description::CHECK,
 ];
 
-/// Asks every check about every client. The order is that of the clients' ids, then of [`CHECKS`];
-/// `finding::lifecycle` gives each finding its place in time.
-pub fn evaluate(context: &Context<'_>) -> Vec<Finding> {
+/// Asks every check about every client, one client after the other as the caller goes on: the findings of each, in the
+/// order of [`CHECKS`]. `finding::lifecycle` gives each finding its place in time.
+pub fn evaluate<'a>(context: &Context<'a>) -> impl Iterator<Item = Vec<Finding>> + use<'a> {
     let facts = Facts::gather(context);
-    let mut findings = Vec::new();
-    for client in context.access.snapshot.clients.values() {
+    context.access.snapshot.clients.values().map(move |client| {
         let subject = facts.subject(client);
+        let mut findings = Vec::new();
         for check in CHECKS {
             check.answer(&facts, &subject, &mut findings);
         }
-    }
-    findings
+        findings
+    })
 }
 
 #[cfg(test)]

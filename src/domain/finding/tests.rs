@@ -1,10 +1,37 @@
 //! The life of findings, case by case, then as properties.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
 use super::*;
+
+/// A [`Lifecycle`] whose findings can be compared and changed one by one.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Life {
+    open: Vec<Finding>,
+    opened: Vec<Finding>,
+    resolved: Vec<Finding>,
+    updated: Vec<Finding>,
+    dropped: Vec<Finding>,
+}
+
+/// With everything found in one batch, which may be of many clients in any order.
+fn lifecycle(
+    before: Vec<Finding>,
+    found: Vec<Finding>,
+    seen: &dyn Fn(&ClientId) -> bool,
+    now: DateTime<Utc>,
+) -> Life {
+    apart(super::lifecycle(before, [found], seen, now))
+}
+
+fn apart(life: Lifecycle) -> Life {
+    let Lifecycle { open, opened, resolved, updated, dropped } = life;
+    let [open, opened, resolved, updated, dropped] = [open, opened, resolved, updated, dropped]
+        .map(|list| list.into_iter().map(Arc::unwrap_or_clone).collect());
+    Life { open, opened, resolved, updated, dropped }
+}
 
 fn at(minute: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_790_000_000 + 60 * minute, 0).unwrap()
@@ -56,7 +83,7 @@ fn a_new_failure_opens_and_begins_its_life_now() {
 fn the_same_failure_goes_on_with_its_first_time_and_its_mute() {
     let muted = Finding { muted: true, ..fail("c", "r") };
     let life = lifecycle(vec![muted.clone()], vec![fail("c", "r")], &everybody, at(5));
-    assert_eq!(life, Lifecycle { open: vec![Finding { last_seen: at(5), ..muted }], ..Lifecycle::default() });
+    assert_eq!(life, Life { open: vec![Finding { last_seen: at(5), ..muted }], ..Life::default() });
 }
 
 #[test]
@@ -83,7 +110,7 @@ fn a_failure_that_is_gone_is_resolved_and_a_doubt_leaves_silently() {
 #[test]
 fn a_failure_that_cannot_be_told_now_stays_as_it_was() {
     let life = lifecycle(vec![fail("c", "r")], vec![unknown("c", "r")], &everybody, at(5));
-    assert_eq!(life, Lifecycle { open: vec![fail("c", "r")], ..Lifecycle::default() });
+    assert_eq!(life, Life { open: vec![fail("c", "r")], ..Life::default() });
 }
 
 #[test]
@@ -155,7 +182,7 @@ proptest! {
             (&again.opened, &again.resolved, &again.updated, &again.dropped),
             (&vec![], &vec![], &vec![], &vec![])
         );
-        let first = |life: &Lifecycle| -> Vec<_> {
+        let first = |life: &Life| -> Vec<_> {
             life.open.iter().map(|finding| (finding.uid.clone(), finding.first_seen)).collect()
         };
         prop_assert_eq!(first(&once), first(&again));
@@ -190,6 +217,16 @@ proptest! {
             prop_assert!(!in_doubt.contains(finding.client.id.as_str()));
         }
         prop_assert_eq!(life.opened, vec![]);
+    }
+
+    #[test]
+    fn what_is_found_may_come_client_by_client(before in stored(), found in found()) {
+        let mut by_client: BTreeMap<ClientId, Vec<Finding>> = BTreeMap::new();
+        for finding in &found {
+            by_client.entry(finding.client.id.clone()).or_default().push(finding.clone());
+        }
+        let apart = apart(super::lifecycle(before.clone(), by_client.into_values(), &everybody, at(5)));
+        prop_assert_eq!(apart, lifecycle(before, found, &everybody, at(5)));
     }
 
     #[test]

@@ -92,7 +92,7 @@ fn a_catalogue_of_thousands_is_cut_and_says_so() {
 
 #[test]
 fn few_findings_are_told_one_by_one_and_many_together() {
-    let list: Vec<Finding> = (0..10).map(|n| finding(n, Severity::High)).collect();
+    let list: Vec<Arc<Finding>> = (0..10).map(|n| finding(n, Severity::High).into()).collect();
     for (group_above, want) in [(10, 10), (9, 1), (1, 1), (0, 10)] {
         let messages = findings(&head(), MessageKind::FindingOpened, &list, group_above);
         assert_eq!(messages.len(), want, "above {group_above}");
@@ -100,8 +100,8 @@ fn few_findings_are_told_one_by_one_and_many_together() {
     let messages = findings(&head(), MessageKind::FindingOpened, &list, 10);
     assert_eq!(body(&messages[0])["data"]["findings"][0]["uid"], json!(list[0].uid));
 
-    let mut list: Vec<Finding> = (0..500).map(|n| finding(n, Severity::Low)).collect();
-    list.push(finding(999, Severity::Critical));
+    let mut list: Vec<Arc<Finding>> = (0..500).map(|n| finding(n, Severity::Low).into()).collect();
+    list.push(finding(999, Severity::Critical).into());
     assert_eq!(findings(&head(), MessageKind::FindingOpened, &list, 0).len(), 501);
     let messages = findings(&head(), MessageKind::FindingOpened, &list, 10);
     let [message] = &messages[..] else { panic!("one message") };
@@ -115,7 +115,8 @@ fn few_findings_are_told_one_by_one_and_many_together() {
 
 #[test]
 fn severity_chooses_receivers_but_never_hides_the_state_of_audits() {
-    let opened = &findings(&head(), MessageKind::FindingOpened, &[finding(1, Severity::Medium)], 10)[0];
+    let opened =
+        &findings(&head(), MessageKind::FindingOpened, &[finding(1, Severity::Medium).into()], 10)[0];
     assert!(opened.reaches(Severity::Medium) && !opened.reaches(Severity::High));
     for message in
         [baseline(&head(), 3, 2, &[]), failed(&head(), "auth", "the secret was refused"), recovered(&head())]

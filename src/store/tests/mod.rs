@@ -7,7 +7,7 @@ mod recording;
 mod retaining;
 mod tampering;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use tempfile::TempDir;
@@ -64,7 +64,9 @@ impl Audit {
         let past = store.history(org).await?.past;
         let changes = self.snapshot.changes_since(past.as_ref().map(|past| &past.snapshot));
         let at = at(self.seconds);
-        let recorded = recorded_digest(&self.events, &self.opened, &self.updated, &self.closed);
+        let [opened, updated, closed] = [&self.opened, &self.updated, &self.closed]
+            .map(|list| list.iter().cloned().map(Arc::new).collect::<Vec<_>>());
+        let recorded = recorded_digest(&self.events, &opened, &updated, &closed);
         let link = Link {
             org,
             audit: &self.id,
@@ -86,9 +88,9 @@ impl Audit {
             recorded,
             chain: evidence::chain(past.map_or(Hash::GENESIS, |past| past.chain), &link),
             events: &self.events,
-            opened: &self.opened,
-            updated: &self.updated,
-            closed: &self.closed,
+            opened: &opened,
+            updated: &updated,
+            closed: &closed,
             messages: &self.messages,
             object_counts: self.object_counts.as_ref(),
             pending_removals: &self.pending_removals,

@@ -96,7 +96,8 @@ impl Site {
         let before = self.state.store.audits(Some(org), 1).await.unwrap().pop();
         let audit = format!("{org}-{}", at.timestamp());
         let configuration = Hash::of(b"configuration");
-        let recorded = recorded_digest(events, opened, &[], &[]);
+        let opened: Vec<Arc<Finding>> = opened.iter().cloned().map(Arc::new).collect();
+        let recorded = recorded_digest(events, &opened, &[], &[]);
         let gaps_text = gaps_body(gaps);
         let link = Link {
             org,
@@ -119,7 +120,7 @@ impl Site {
             recorded,
             chain: evidence::chain(before.map_or(Hash::GENESIS, |audit| audit.chain), &link),
             events,
-            opened,
+            opened: &opened,
             updated: &[],
             closed: &[],
             messages: &[],
