@@ -16,8 +16,8 @@ use serde::Serialize;
 use tracing::{Instrument as _, info, info_span, warn};
 use uuid::{NoContext, Timestamp, Uuid};
 
-use self::analysis::Input;
 pub use self::analysis::gauges;
+use self::analysis::{Analysis, Input};
 use crate::{
     collect::{self, Collector},
     config::{Config, Org},
@@ -42,9 +42,30 @@ pub struct Auditor {
     collector: Collector,
     store: Store,
     metrics: Arc<Metrics>,
+    addressing: Arc<Addressing>,
+}
+
+/// Whom audits tell, and how. Unlike the connection, it may change from one audit to the next.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Addressing {
+    /// Receivers by name, each with the least severity that it wants.
     receivers: Vec<(String, Severity)>,
+    /// More findings than this are one message; 0: each is one.
     group_above: u32,
+    /// Where people read more.
     link: String,
+}
+
+impl Addressing {
+    /// As configured.
+    pub fn of(config: &Config) -> Self {
+        let receivers = config.receivers.iter();
+        Self {
+            receivers: receivers.map(|receiver| (receiver.name.clone(), receiver.min_severity)).collect(),
+            group_above: config.alerts.group_above,
+            link: config.server.external_url.to_string(),
+        }
+    }
 }
 
 /// A recorded audit, in the JSON shape that users see.
@@ -145,14 +166,13 @@ impl Auditor {
             collector: Collector::new(org, config.audit.catalogue_max_age, Arc::clone(&metrics))?,
             store,
             metrics,
-            receivers: config
-                .receivers
-                .iter()
-                .map(|receiver| (receiver.name.clone(), receiver.min_severity))
-                .collect(),
-            group_above: config.alerts.group_above,
-            link: config.server.external_url.to_string(),
+            addressing: Arc::new(Addressing::of(config)),
         })
+    }
+
+    /// Tells the audits from now on whom to tell.
+    pub fn address_to(&mut self, addressing: Arc<Addressing>) {
+        self.addressing = addressing;
     }
 
     /// The organisation's configured name.
@@ -168,8 +188,9 @@ impl Auditor {
         self.collector.organisation(now).await
     }
 
-    /// One audit that started at `now` and may take `limit`. On failure nothing is recorded but the failure itself,
-    /// and what was gauged stays as it was.
+    /// One audit that started at `now` and may take `limit` until it is recorded (that is not broken off: whoever stops
+    /// waiting for a commit does not know how it ends). On failure nothing is recorded but the failure itself, and what
+    /// was gauged stays as it was.
     pub async fn audit(
         &mut self,
         limit: Duration,
@@ -181,9 +202,7 @@ impl Auditor {
         let span = info_span!("audit", run_id = %audit, org = %self.org);
         self.metrics.audit_started(&self.org, now);
         let work = async {
-            let result = tokio::time::timeout(limit, self.stages(&audit, watch, clock))
-                .await
-                .unwrap_or(Err(Error::TimedOut(limit)));
+            let result = self.stages(&audit, limit, watch, clock).await;
             if let Err(error) = &result {
                 self.fail(&audit, error, clock).await;
             }
@@ -196,9 +215,34 @@ impl Auditor {
     async fn stages(
         &mut self,
         audit: &str,
+        limit: Duration,
         watch: &(dyn Fn(Stage) + Sync),
         clock: Clock,
     ) -> Result<Report, Error> {
+        let concluded = tokio::time::timeout(limit, self.conclude(audit, watch, clock)).await;
+        let Concluded { analysis, messages, at, api_calls, mut timings } =
+            concluded.map_err(|_| Error::TimedOut(limit))??;
+
+        watch(Stage::Record);
+        let mut lap = Lap(Instant::now());
+        self.store
+            .record(&analysis.record(&self.org, audit, clock.started, at, api_calls, &messages))
+            .await?;
+        timings.record = lap.ms();
+
+        let gauges = analysis.gauges(at);
+        let report = analysis.into_report(self.org.clone(), audit.to_owned(), at, api_calls, timings);
+        self.gauge(&report, gauges, clock);
+        Ok(report)
+    }
+
+    /// Everything up to what is to be recorded.
+    async fn conclude(
+        &mut self,
+        audit: &str,
+        watch: &(dyn Fn(Stage) + Sync),
+        clock: Clock,
+    ) -> Result<Concluded, Error> {
         let mut lap = Lap(Instant::now());
 
         watch(Stage::Recall);
@@ -225,25 +269,16 @@ impl Auditor {
         let analysis = tokio::task::spawn_blocking(move || analysis::conclude(input))
             .await
             .map_err(|error| Error::Analysis(error.to_string()))?;
-        let messages = analysis.messages(&self.letterhead(audit, analysis.chain, at), self.group_above);
+        let messages =
+            analysis.messages(&self.letterhead(audit, analysis.chain, at), self.addressing.group_above);
         let messages = self.address(messages);
         let analyse = lap.ms();
-
-        watch(Stage::Record);
-        self.store
-            .record(&analysis.record(&self.org, audit, clock.started, at, api_calls, &messages))
-            .await?;
-        let record = lap.ms();
-
-        let gauges = analysis.gauges(at);
-        let timings = Timings { recall, collect, analyse, record };
-        let report = analysis.into_report(self.org.clone(), audit.to_owned(), at, api_calls, timings);
-        self.gauge(&report, gauges, clock);
-        Ok(report)
+        let timings = Timings { recall, collect, analyse, record: 0 };
+        Ok(Concluded { analysis, messages, at, api_calls, timings })
     }
 
     fn letterhead<'a>(&'a self, audit: &'a str, chain_head: Hash, at: DateTime<Utc>) -> Letterhead<'a> {
-        Letterhead { org: &self.org, audit, chain_head, at, link: &self.link }
+        Letterhead { org: &self.org, audit, chain_head, at, link: &self.addressing.link }
     }
 
     /// Each message with the receivers that want it.
@@ -251,7 +286,7 @@ impl Auditor {
         messages
             .into_iter()
             .map(|message| {
-                let wanted = self.receivers.iter().filter(|(_, min)| message.reaches(*min));
+                let wanted = self.addressing.receivers.iter().filter(|(_, min)| message.reaches(*min));
                 let receivers = wanted.map(|(name, _)| name.clone()).collect();
                 (message, receivers)
             })
@@ -311,6 +346,15 @@ impl Auditor {
             warn!("the failure could not be recorded: {error}");
         }
     }
+}
+
+/// What is to be recorded.
+struct Concluded {
+    analysis: Analysis,
+    messages: Vec<(Message, Vec<String>)>,
+    at: DateTime<Utc>,
+    api_calls: u32,
+    timings: Timings,
 }
 
 /// Time as an audit sees it: the wall clock once, then what passed since.

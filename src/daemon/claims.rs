@@ -3,7 +3,7 @@
 //! Enters: a schedule, the last recorded audit, the present. Leaves: whether an audit is due, and what was missed.
 //! Must never: give out a due time twice, whatever the clock does.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use super::schedule::Schedule;
 
@@ -67,16 +67,13 @@ impl Claims {
         self.claimed = due;
         Some(Claim { due, missed: count - 1 })
     }
-
-    /// The longest time between two due times.
-    pub(super) fn longest_gap(&self, now: DateTime<Utc>) -> TimeDelta {
-        self.schedule.longest_gap(now)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+
+    use chrono::TimeDelta;
 
     use proptest::prelude::*;
 

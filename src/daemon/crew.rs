@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{
-    Shared, clock,
+    Shared,
     delivery::{self, Courier},
     fleet::{Change, Fleet, Life},
     keeping::{Keeper, Policies},
@@ -26,6 +26,8 @@ use crate::{
 /// The running loops.
 pub(super) struct Crew {
     shared: Shared,
+    /// The daemon stops.
+    stop: CancellationToken,
     orgs: Fleet<Settings>,
     receivers: Fleet<Receiver>,
     keeper: Fleet<Policies>,
@@ -51,6 +53,7 @@ impl Crew {
     pub(super) fn new(shared: Shared, stop: &CancellationToken) -> Self {
         Self {
             shared,
+            stop: stop.clone(),
             orgs: Fleet::new(stop),
             receivers: Fleet::new(stop),
             keeper: Fleet::new(stop),
@@ -62,12 +65,11 @@ impl Crew {
     pub(super) async fn plan(&self, config: &Config) -> anyhow::Result<Plan> {
         let shared = &self.shared;
         let schedule = Schedule::parse(&config.audit.schedule)?;
-        let gap = schedule.longest_gap(clock::now());
-        let orgs = config.orgs.iter().map(|org| (org.name.clone(), Settings::of(config, org, gap)));
+        let orgs = config.orgs.iter().map(|org| (org.name.clone(), Settings::of(config, org)));
         let orgs = self
             .orgs
             .plan(orgs.collect(), async |settings, stop| {
-                let audits = Loop::new(config, settings, shared, stop).await?;
+                let audits = Loop::new(config, settings, shared, stop, self.stop.clone())?;
                 Ok(Box::pin(audits.run()) as Life)
             })
             .await?;

@@ -15,6 +15,8 @@ pub(super) type Life = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// The running members.
 pub(super) struct Fleet<S> {
     members: BTreeMap<String, Member<S>>,
+    /// Who was told to go and may not be gone yet: whoever comes by the same name waits for them.
+    leaving: BTreeMap<String, JoinHandle<()>>,
     stop: CancellationToken,
 }
 
@@ -33,7 +35,7 @@ pub(super) struct Change<S> {
 impl<S: PartialEq + Clone> Fleet<S> {
     /// Nobody yet. All members end when `stop` is cancelled.
     pub(super) fn new(stop: &CancellationToken) -> Self {
-        Self { members: BTreeMap::new(), stop: stop.child_token() }
+        Self { members: BTreeMap::new(), leaving: BTreeMap::new(), stop: stop.child_token() }
     }
 
     /// Builds those of `wanted` that are new or have other settings than now, and starts none. A member's life gets
@@ -57,19 +59,18 @@ impl<S: PartialEq + Clone> Fleet<S> {
     /// else waits for that.
     pub(super) fn apply(&mut self, change: Change<S>) {
         let Change { wanted, mut built } = change;
-        self.members.retain(|name, member| {
-            let stays = wanted.contains_key(name);
-            if !stays {
+        self.leaving.retain(|_, task| !task.is_finished());
+        let gone: Vec<String> =
+            self.members.keys().filter(|name| !wanted.contains_key(*name)).cloned().collect();
+        for name in gone.into_iter().chain(built.keys().cloned()) {
+            if let Some(member) = self.members.remove(&name) {
                 member.stop.cancel();
+                self.leaving.insert(name, member.task);
             }
-            stays
-        });
+        }
         for (name, settings) in wanted {
             let Some((stop, life)) = built.remove(&name) else { continue };
-            let before = self.members.remove(&name).map(|member| {
-                member.stop.cancel();
-                member.task
-            });
+            let before = self.leaving.remove(&name);
             let task = tokio::spawn(async move {
                 if let Some(before) = before {
                     // However it ended: its panic was logged, and is no reason to go without a successor.
@@ -89,8 +90,9 @@ impl<S: PartialEq + Clone> Fleet<S> {
 
     /// Waits until every member has ended; `stop` should be cancelled.
     pub(super) async fn drain(self) {
-        for member in self.members.into_values() {
-            let _ = member.task.await;
+        let members = self.members.into_values().map(|member| member.task);
+        for task in members.chain(self.leaving.into_values()) {
+            let _ = task.await;
         }
     }
 }
@@ -148,6 +150,43 @@ mod tests {
         stop.cancel();
         fleet.drain().await;
         assert_eq!(log.lock().unwrap().last().unwrap(), "end 4");
+    }
+
+    #[tokio::test]
+    async fn who_comes_back_waits_for_who_is_still_leaving() {
+        let stop = CancellationToken::new();
+        let mut fleet = Fleet::new(&stop);
+        let log = Log::default();
+        // The first takes its time: it goes only when it is let go.
+        let let_go = CancellationToken::new();
+        let slow = {
+            let (log, let_go) = (Arc::clone(&log), let_go.clone());
+            move |stop: CancellationToken| {
+                let (log, let_go) = (Arc::clone(&log), let_go.clone());
+                Box::pin(async move {
+                    stop.cancelled().await;
+                    let_go.cancelled().await;
+                    log.lock().unwrap().push("end 1".to_owned());
+                }) as Life
+            }
+        };
+        let wanted = BTreeMap::from([("a".to_owned(), 1)]);
+        let plan = fleet.plan(wanted, async |_, stop| Ok(slow(stop))).await.unwrap();
+        fleet.apply(plan);
+        change(&mut fleet, &log, &[]).await.unwrap();
+        change(&mut fleet, &log, &[("a", 2)]).await.unwrap();
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        assert!(log.lock().unwrap().is_empty(), "two of one name at once");
+        let_go.cancel();
+        assert_eq!(logged(&log, 2).await, ["end 1", "begin 2"]);
+
+        // And whoever is still leaving when all end is waited for.
+        change(&mut fleet, &log, &[]).await.unwrap();
+        stop.cancel();
+        fleet.drain().await;
+        assert_eq!(log.lock().unwrap().last().unwrap(), "end 2");
     }
 
     #[tokio::test]

@@ -68,10 +68,10 @@ impl Keeper {
 
     async fn turns(self) {
         let begun = clock::now();
-        self.show_backups(begun).await;
         let mut check = begun + CHECK_EVERY;
         let mut forget = begun + FORGET_FIRST;
-        let mut copied = begun;
+        // A backup that was due while nobody was there is made up for.
+        let mut copied = self.show_backups(begun).await.unwrap_or(begun);
         loop {
             tokio::time::sleep(TURN).await;
             let now = clock::now();
@@ -112,20 +112,30 @@ impl Keeper {
                 info!(file = %made.path.display(), bytes = made.bytes, audits = made.audits, "backup made and verified");
                 self.metrics.backup_made(now);
             }
-            // The folder may be on another disk: that disk's trouble is not the record's.
-            Err(error) => warn!("the backup failed; the next one is tried as scheduled: {error}"),
+            Err(error) => {
+                warn!("the backup failed; the next one is tried as scheduled: {error}");
+                // The folder may be on another disk, whose trouble is none of the record's, and is no fault here.
+                self.storage.report(&error);
+            }
         }
     }
 
-    /// After a restart the metrics know of backups what the folder shows.
-    async fn show_backups(&self, now: DateTime<Utc>) {
+    /// After a restart the metrics know of backups what the folder shows: when the newest was made.
+    async fn show_backups(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let gap = self.backup.as_ref().map(|(_, schedule)| schedule.longest_gap(now));
         self.metrics.backup_interval(gap.and_then(|gap| gap.to_std().ok()).map(|gap| gap.as_secs_f64()));
-        let Some((backup, _)) = &self.backup else { return };
+        let (backup, _) = self.backup.as_ref()?;
         match store::newest_backup(&backup.directory).await {
-            Ok(Some(at)) => self.metrics.backup_made(at),
-            Ok(None) => {}
-            Err(error) => warn!("backup.directory {}: {error}", backup.directory.display()),
+            Ok(newest) => {
+                if let Some(at) = newest {
+                    self.metrics.backup_made(at);
+                }
+                newest
+            }
+            Err(error) => {
+                warn!("backup.directory {}: {error}", backup.directory.display());
+                None
+            }
         }
     }
 }

@@ -33,6 +33,7 @@ use tracing::{error, info, warn};
 use self::{
     crew::{Crew, Plan},
     lock::Lock,
+    organisation::Surroundings,
     storage::Storage,
 };
 use crate::{
@@ -60,6 +61,7 @@ struct Shared {
     ticks: watch::Sender<u64>,
     /// Counts the audits after which messages may be waiting.
     outbox: watch::Sender<u64>,
+    surroundings: watch::Sender<Surroundings>,
 }
 
 /// A daemon that holds its lock, its database and its port, and has not begun.
@@ -99,10 +101,14 @@ impl Daemon {
             storage: Arc::new(storage),
             ticks: watch::Sender::new(0),
             outbox: watch::Sender::new(0),
+            surroundings: watch::Sender::new(Surroundings::of(&config)),
         };
         let work = CancellationToken::new();
         let crew = Crew::new(shared.clone(), &work);
         let plan = crew.plan(&config).await?;
+        for org in &config.orgs {
+            organisation::show_last(&org.name, &shared).await;
+        }
         Ok(Self { config, listener, address, shared, health, crew, plan, work, _lock: lock })
     }
 
@@ -114,7 +120,7 @@ impl Daemon {
     /// Audits, delivers and serves until `stop`, then drains. Each notice of `reload` reads the configuration again.
     /// Fails if a part of it ends by itself.
     pub async fn run(self, stop: CancellationToken, reload: Arc<Notify>) -> anyhow::Result<()> {
-        let Self { config, listener, shared, health, mut crew, plan, work, _lock, .. } = self;
+        let Self { config, listener, address, shared, health, mut crew, plan, work, _lock } = self;
         let states = watch::Sender::new(reload::state(&config, &shared, &health));
         // Pages and metrics come first and go last.
         let drained = CancellationToken::new();
@@ -129,13 +135,9 @@ impl Daemon {
             () = stop.cancelled() => {}
             () = begin => {}
         }
-        let space = tokio::spawn(Arc::clone(&shared.storage).watch(work.child_token()));
-        info!(address = %self.address, orgs = config.orgs.len(), "scopewarden runs");
-
-        let mut supervisor = Supervisor { config, shared, health, states, crew };
-        supervisor.look_round().await;
-        service::ready(&reload::status(&supervisor.config));
-        let ended = supervisor.supervise(&stop, &reload, &mut server).await;
+        let mut space = tokio::spawn(Arc::clone(&shared.storage).watch(work.child_token()));
+        let mut supervisor = Supervisor { config, address, shared, health, states, crew };
+        let ended = supervisor.supervise(&stop, &reload, &mut server, &mut space).await;
 
         let Supervisor { shared, health, crew, .. } = supervisor;
         health.drain();
@@ -144,7 +146,9 @@ impl Daemon {
         info!("stopping: no new audits; what runs is finished");
         let drain = async {
             crew.drain().await;
-            let _ = space.await;
+            if !space.is_finished() {
+                let _ = space.await;
+            }
         };
         if tokio::time::timeout(DRAIN_LIMIT, drain).await.is_err() {
             warn!("something hung for {} s and was left; nothing of it is recorded", DRAIN_LIMIT.as_secs());
@@ -167,6 +171,7 @@ impl Daemon {
 /// What looks after the crew while it works.
 struct Supervisor {
     config: Config,
+    address: SocketAddr,
     shared: Shared,
     health: Arc<Health>,
     states: watch::Sender<web::State>,
@@ -180,22 +185,33 @@ impl Supervisor {
         stop: &CancellationToken,
         reload: &Notify,
         server: &mut JoinHandle<std::io::Result<()>>,
+        space: &mut JoinHandle<()>,
     ) -> Option<String> {
         // Three signs of life in the time that the service manager waits for one.
         let round = service::watchdog().map_or(ROUND, |limit| ROUND.min(limit / 3));
-        loop {
-            tokio::select! {
-                // First: what ends because it was told to stop did not end by itself.
-                biased;
-                () = stop.cancelled() => return None,
-                ended = &mut *server => return Some(format!("the server ended: {ended:?}")),
-                () = reload.notified() => self.reload().await,
-                () = tokio::time::sleep(round) => {}
-            }
+        let work = async {
             self.look_round().await;
-            if let Some(who) = self.crew.ended() {
-                return Some(who);
+            info!(address = %self.address, orgs = self.config.orgs.len(), "scopewarden runs");
+            service::ready(&reload::status(&self.config));
+            loop {
+                tokio::select! {
+                    () = reload.notified() => self.reload().await,
+                    () = tokio::time::sleep(round) => {}
+                }
+                self.look_round().await;
+                if let Some(who) = self.crew.ended() {
+                    return who;
+                }
             }
+        };
+        tokio::select! {
+            // First: what ends because it was told to stop did not end by itself. It is heard in the middle of a look
+            // round or a reload too.
+            biased;
+            () = stop.cancelled() => None,
+            ended = &mut *server => Some(format!("the server: {ended:?}")),
+            ended = &mut *space => Some(format!("the watch over the storage: {ended:?}")),
+            who = work => Some(who),
         }
     }
 
@@ -231,10 +247,16 @@ impl Supervisor {
     async fn read_again(&mut self) -> anyhow::Result<()> {
         let config = reload::read(&self.config).await?;
         let plan = self.crew.plan(&config).await?;
+        self.shared.surroundings.send_replace(Surroundings::of(&config));
         self.crew.apply(plan).await;
         self.shared.storage.require(config.storage.min_free);
-        self.config = config;
+        let before = std::mem::replace(&mut self.config, config);
         reload::announce(&self.shared.metrics, &self.config, clock::now());
+        for org in &self.config.orgs {
+            if before.orgs.iter().all(|known| known.name != org.name) {
+                organisation::show_last(&org.name, &self.shared).await;
+            }
+        }
         self.states.send_replace(reload::state(&self.config, &self.shared, &self.health));
         Ok(())
     }

@@ -3,7 +3,7 @@
 //! Enters: ticks, and whether the record can be written. Leaves: audits, one at a time, each due time claimed at most
 //! once. Must never: wait for another organisation, or start an audit after it was told to stop.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::{sync::watch, time::Instant};
@@ -18,9 +18,10 @@ use super::{
     storage::Blocked,
 };
 use crate::{
-    audit::{self, Auditor, Error},
-    config::{Alerts, Audit, Config, Org},
-    domain::{Severity, evidence::Hash},
+    audit::{self, Addressing, Auditor, Error},
+    config::{Audit, Config, Org},
+    domain::evidence::Hash,
+    store,
     telemetry::MissedRun,
 };
 
@@ -28,34 +29,39 @@ use crate::{
 const DRAIN: Duration = Duration::from_secs(20);
 /// A due time that nobody ticked for this long after it is noticed by the watchdog.
 const LATE: TimeDelta = TimeDelta::seconds(30);
+/// How long the platform may take to say which organisation it is.
+const INTRODUCTION: Duration = Duration::from_secs(10);
 /// A record that could not be read is read again after this.
 const RECALL_AGAIN: Duration = Duration::from_secs(30);
 /// Organisations that share a schedule start within this time of it.
 const MAX_JITTER: Duration = Duration::from_secs(30);
 
-/// All that a loop depends on of the configuration; if it changes, the loop is replaced.
+/// What a loop cannot change while it lives; if it changes, the loop is replaced. What can is in [`Surroundings`].
 #[derive(Clone, PartialEq)]
 pub(super) struct Settings {
     org: Org,
     audit: Audit,
-    alerts: Alerts,
-    receivers: Vec<(String, Severity)>,
-    link: String,
-    /// Puts organisations that share a schedule apart; the same after each restart.
-    jitter: Duration,
 }
 
 impl Settings {
     /// Those of `org`.
-    pub(super) fn of(config: &Config, org: &Org, gap: TimeDelta) -> Self {
-        Self {
-            org: org.clone(),
-            audit: config.audit.clone(),
-            alerts: config.alerts,
-            receivers: config.receivers.iter().map(|one| (one.name.clone(), one.min_severity)).collect(),
-            link: config.server.external_url.to_string(),
-            jitter: jitter(&org.name, config.orgs.len(), gap),
-        }
+    pub(super) fn of(config: &Config, org: &Org) -> Self {
+        Self { org: org.clone(), audit: config.audit.clone() }
+    }
+}
+
+/// What loops look at anew before each audit.
+#[derive(Clone)]
+pub(super) struct Surroundings {
+    addressing: Arc<Addressing>,
+    /// How many organisations share the schedule.
+    orgs: usize,
+}
+
+impl Surroundings {
+    /// As configured.
+    pub(super) fn of(config: &Config) -> Self {
+        Self { addressing: Arc::new(Addressing::of(config)), orgs: config.orgs.len() }
     }
 }
 
@@ -67,7 +73,14 @@ pub(super) struct Loop {
     shared: Shared,
     ticks: watch::Receiver<u64>,
     blocked: watch::Receiver<Option<Blocked>>,
+    /// This loop is to end: it was replaced, or the daemon stops.
     stop: CancellationToken,
+    /// The daemon stops: a running audit has [`DRAIN`] left. (One that is merely replaced has its own time.)
+    end: CancellationToken,
+    /// The longest time between two due times.
+    gap: TimeDelta,
+    /// The platform's id of the organisation was told.
+    introduced: bool,
     /// An audit was due while the record could not be written.
     owed: bool,
 }
@@ -80,41 +93,41 @@ enum Woken {
 }
 
 impl Loop {
-    /// Shows what the last audit saw, and connects to nothing yet. Fails if the schedule is not understood or TLS cannot
-    /// be set up.
-    pub(super) async fn new(
+    /// Connects to nothing yet. Fails if the schedule is not understood or TLS cannot be set up.
+    pub(super) fn new(
         config: &Config,
         settings: &Settings,
         shared: &Shared,
         stop: CancellationToken,
+        end: CancellationToken,
     ) -> anyhow::Result<Self> {
-        show_last(&settings.org.name, shared).await;
+        let schedule = Schedule::parse(&settings.audit.schedule)?;
         Ok(Self {
             auditor: Auditor::new(config, &settings.org, shared.store.clone(), shared.metrics.clone())?,
-            schedule: Schedule::parse(&settings.audit.schedule)?,
+            gap: schedule.longest_gap(clock::now()),
+            schedule,
             settings: settings.clone(),
             ticks: shared.ticks.subscribe(),
             blocked: shared.storage.subscribe(),
             shared: shared.clone(),
             stop,
+            end,
+            introduced: false,
             owed: false,
         })
     }
 
     /// Audits until told to stop.
     pub(super) async fn run(mut self) {
-        let Some(last_audit) = self.recall().await else { return };
-        let now = clock::now();
-        let (mut claims, start) = Claims::resume(self.schedule.clone(), last_audit, now);
+        let Some(last_attempt) = self.recall().await else { return };
+        let (mut claims, start) = Claims::resume(self.schedule.clone(), last_attempt, clock::now());
         // Nobody sets this clock: however the other one jumps, an audit is never later than this.
-        let longest = (claims.longest_gap(now) + LATE).to_std().unwrap_or(Duration::from_hours(24));
-        let mut last_turn = Instant::now();
+        let longest = (self.gap + LATE).to_std().unwrap_or(Duration::from_hours(24));
         self.show_next(&claims);
-        self.introduce().await;
         match start {
             Start::First => info!(org = %self.name(), "no audit is recorded yet; the first one now"),
             Start::CatchUp { missed } => {
-                info!(org = %self.name(), missed, "audits were due while no daemon ran; one now");
+                info!(org = %self.name(), missed, "audits were due and none began; one now");
                 self.missed(missed, MissedRun::Downtime);
             }
             Start::Wait => {}
@@ -123,6 +136,7 @@ impl Loop {
             self.audit().await;
             self.skip_overlapped(&mut claims);
         }
+        let mut last_turn = Instant::now();
         while !self.stop.is_cancelled() {
             self.show_next(&claims);
             let Some(woken) = self.wait(&claims, last_turn + longest).await else { return };
@@ -147,9 +161,10 @@ impl Loop {
                     continue;
                 }
             }
-            last_turn = Instant::now();
             self.audit().await;
             self.skip_overlapped(&mut claims);
+            // From its end: an audit that takes longer than the interval is no reason to begin the next one early.
+            last_turn = Instant::now();
         }
     }
 
@@ -195,11 +210,18 @@ impl Loop {
         }
     }
 
-    /// When the last audit was recorded; `None`: told to stop before that could be read.
+    /// When an audit was last recorded, as one or as a failure; `None`: told to stop before that could be read.
     async fn recall(&mut self) -> Option<Option<DateTime<Utc>>> {
         loop {
-            match self.shared.store.audits(Some(self.name()), 1).await {
-                Ok(audits) => return Some(audits.first().map(|audit| audit.at)),
+            let store = &self.shared.store;
+            let last = async {
+                let audit = store.audits(Some(self.name()), 1).await?.first().map(|audit| audit.at);
+                let failure = store.failures(Some(self.name()), 1).await?.first().map(|failure| failure.at);
+                // Without any audit, a failure is no reason to wait for the next due time.
+                Ok::<_, store::Error>(audit.map(|audit| failure.map_or(audit, |failure| failure.max(audit))))
+            };
+            match last.await {
+                Ok(last) => return Some(last),
                 Err(error) => {
                     warn!(org = %self.name(), "the last audit cannot be read; once more in a moment: {error}");
                     self.shared.storage.report(&error);
@@ -215,9 +237,10 @@ impl Loop {
     async fn audit(&mut self) {
         tokio::select! {
             () = self.stop.cancelled() => return,
-            () = tokio::time::sleep(self.settings.jitter) => {}
+            () = tokio::time::sleep(self.jitter()) => {}
         }
         self.owed = false;
+        self.auditor.address_to(Arc::clone(&self.shared.surroundings.borrow().addressing));
         if let Some(blocked) = self.shared.storage.blocked() {
             warn!(org = %self.name(), "no audit, since nothing can be recorded: {}", blocked.reason);
             self.shared.metrics.audit_started(self.name(), clock::now());
@@ -226,15 +249,15 @@ impl Loop {
             return;
         }
         let work = self.auditor.audit(self.settings.audit.timeout, &|_| {}, clock::now());
-        let stop = self.stop.clone();
+        let end = self.end.clone();
         let out_of_time = async {
-            stop.cancelled().await;
+            end.cancelled().await;
             tokio::time::sleep(DRAIN).await;
         };
         let result = tokio::select! {
             result = work => result,
             () = out_of_time => {
-                warn!(org = %self.name(), "the running audit was abandoned to stop in time; nothing of it is recorded");
+                warn!(org = %self.name(), "the running audit was abandoned to stop in time; unless it was being written, nothing of it is recorded");
                 return;
             }
         };
@@ -243,32 +266,42 @@ impl Loop {
             self.owed = error.fault().is_some();
         }
         self.shared.outbox.send_modify(|round| *round += 1);
+        if result.is_ok() && !self.introduced {
+            self.introduce().await;
+        }
     }
 
-    /// Asks once which organisation this is, for `org_info`. Its failure is no reason to wait: audits do not need it.
+    /// Asks which organisation this is, for `org_info`, after an audit: audits do not need it. If it fails, the next
+    /// audit is followed by another try.
     async fn introduce(&mut self) {
         let organisation = tokio::select! {
             () = self.stop.cancelled() => return,
+            () = tokio::time::sleep(INTRODUCTION) => return,
             organisation = self.auditor.organisation(clock::now()) => organisation,
         };
         let Org { name, region, .. } = &self.settings.org;
+        self.introduced = organisation.is_ok();
         match organisation {
             Ok(found) => self.shared.metrics.org_info(name, &found.id, region),
             Err(error) => {
-                debug!(org = %name, "the organisation's id could not be read: {error}");
+                warn!(org = %name, "the organisation's id could not be read: {error}");
                 self.shared.metrics.org_info(name, "", region);
             }
         }
     }
+
+    fn jitter(&self) -> Duration {
+        jitter(self.name(), self.shared.surroundings.borrow().orgs, self.gap)
+    }
 }
 
 /// The gauges of the last recorded audit, before anybody asks for them. A record that cannot be read shows none.
-async fn show_last(org: &str, shared: &Shared) {
+pub(super) async fn show_last(org: &str, shared: &Shared) {
     match shared.store.history(org).await {
         Ok(history) => {
             if let Some(past) = history.past {
                 let gauges = audit::gauges(&past.snapshot, &history.findings, &past.gaps, past.at);
-                shared.metrics.audit_recorded(org, &gauges);
+                shared.metrics.audit_recalled(org, &gauges, history.failing);
             }
         }
         Err(error) => {

@@ -220,7 +220,16 @@ impl Metrics {
         self.org(org, |values| values.last_attempt = Some(now));
     }
 
-    /// An audit was committed (or, at start, read back from the store): its values replace all earlier ones.
+    /// The last committed audit was read back from the store; `failing`: later ones were not committed. How long it took
+    /// is not known.
+    pub fn audit_recalled(&self, org: &str, audit: &AuditGauges, failing: bool) {
+        self.org(org, |values| {
+            values.up = Some(!failing);
+            values.audit = Some(audit.clone());
+        });
+    }
+
+    /// An audit was committed: its values replace all earlier ones.
     pub fn audit_recorded(&self, org: &str, audit: &AuditGauges) {
         self.org(org, |values| {
             values.up = Some(true);
@@ -274,14 +283,17 @@ impl Metrics {
         self.org(org, |values| values.token_expires = Some(at));
     }
 
-    /// What the outbox holds, by receiver: the whole of it. A receiver that is not named has nothing waiting.
+    /// What the outbox holds, by receiver: the whole of it. A receiver that is not named has nothing waiting; one that
+    /// is not configured is not shown.
     pub fn outbox(&self, queues: impl IntoIterator<Item = (String, Queue)>) {
         let mut values = self.values();
         for receiver in values.receivers.values_mut() {
             receiver.queue = Queue::default();
         }
         for (receiver, queue) in queues {
-            values.receivers.entry(receiver).or_default().queue = queue;
+            if let Some(receiver) = values.receivers.get_mut(&receiver) {
+                receiver.queue = queue;
+            }
         }
     }
 
