@@ -175,3 +175,23 @@ async fn a_reload_during_an_audit_ends_neither() {
     assert_eq!(failures, Some(0.0), "{}", daemon.log());
     daemon.stop(LIMIT).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_back_while_it_still_leaves_is_there_once() {
+    let stage = Stage::set().await;
+    let reached = stage.gate.traps.arm(Point { target: "/oauth/clients", after: 0, phase: Phase::Half });
+    let mut daemon = stage.home.start();
+    let held = timeout(LIMIT, reached).await.unwrap().unwrap();
+    let url = daemon.url().await;
+    for organisations in [stage.other("globex"), [stage.other("globex"), stage.usual()].concat()] {
+        stage.home.configure("", &organisations);
+        daemon.signal("HUP");
+        reload_is(&daemon, &url, 1.0).await;
+        audits_go_on(&daemon, "globex").await;
+    }
+    drop(held);
+    audits_go_on(&daemon, "acme").await;
+    let failures = daemon.metric(&url, "scopewarden_audit_failures_total", "org=\"acme\"").await;
+    assert_eq!(failures, Some(0.0), "{}", daemon.log());
+    daemon.stop(LIMIT).await;
+}
