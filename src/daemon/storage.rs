@@ -32,8 +32,12 @@ use crate::{
 
 /// The space is looked at this often.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// A blocked disk is tried this often: each try is a durable write.
-const TRY_EVERY: Duration = Duration::from_secs(30);
+/// The first rest of a blocked disk between two tries: each try is a durable write.
+const SHORTEST_REST: Duration = Duration::from_secs(30);
+/// The longest. A rest is twice the one before if the disk took a try and then not what followed it.
+const LONGEST_REST: Duration = Duration::from_mins(15);
+/// A disk that was well for this long is given as much credit as any other.
+const CALM: Duration = Duration::from_mins(5);
 
 /// Why nothing can be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +45,17 @@ pub(super) struct Blocked {
     pub(super) fault: Fault,
     /// One line for a person.
     pub(super) reason: String,
+}
+
+/// How a blocked disk has been tried.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tries {
+    /// When it was last tried, or first seen to be blocked.
+    last: Option<Instant>,
+    /// How long it is left alone after that.
+    rest: Duration,
+    /// When it last seemed well again.
+    healed: Option<Instant>,
 }
 
 /// The state, shared by all that write.
@@ -90,9 +105,9 @@ impl Storage {
 
     /// Watches the space, and tries a blocked disk again, until `stop`.
     pub(super) async fn watch(self: Arc<Self>, stop: CancellationToken) {
-        let mut tried: Option<Instant> = None;
+        let mut tries = Tries::default();
         while !stop.is_cancelled() {
-            tried = self.look(tried).await;
+            self.look(&mut tries).await;
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(LOOK_EVERY) => {}
@@ -100,41 +115,44 @@ impl Storage {
         }
     }
 
-    /// One look; `tried` is when a blocked disk was found or last tried.
-    pub(super) async fn look(&self, tried: Option<Instant>) -> Option<Instant> {
+    /// One look.
+    pub(super) async fn look(&self, tries: &mut Tries) {
         let lacks = self.lacks_space().await;
         let Some(blocked) = self.blocked() else {
+            tries.last = None;
+            if tries.healed.is_none_or(|healed| healed.elapsed() >= CALM) {
+                tries.rest = Duration::ZERO;
+            }
             if let Some(reason) = lacks {
                 self.block(Blocked { fault: Fault::Full, reason });
             }
-            return None;
+            return;
         };
         match (blocked.fault, lacks) {
             // What is damaged does not mend by waiting.
-            (Fault::Corrupt, _) => return None,
-            (_, Some(reason)) => {
-                self.block(Blocked { reason, ..blocked });
-                return tried;
-            }
-            (_, None) => {}
+            (Fault::Corrupt, _) => return,
+            (_, Some(reason)) => return self.block(Blocked { reason, ..blocked }),
+            // Space that came back is used at once, unless it has been too little before; a disk that failed rests.
+            (Fault::Full, None) => {}
+            (Fault::Io, None) => tries.rest = tries.rest.max(SHORTEST_REST),
         }
-        // Lack of space alone is over as soon as it is; a disk that failed gets a rest between two tries.
-        let rests = blocked.fault != Fault::Full && tried.is_none_or(|tried| tried.elapsed() < TRY_EVERY);
-        if rests {
-            return Some(tried.unwrap_or_else(Instant::now));
+        if tries.last.get_or_insert_with(Instant::now).elapsed() < tries.rest {
+            return;
         }
         match self.store.probe().await {
             Ok(()) => {
                 info!("the database can be written again");
+                let rest = (tries.rest * 2).clamp(SHORTEST_REST, LONGEST_REST);
+                *tries = Tries { last: None, rest, healed: Some(Instant::now()) };
                 self.metrics.db_writable(true);
                 self.health.holds(Precondition::Storage);
                 self.state.send_replace(None);
-                None
             }
             Err(error) => {
                 warn!("the database still cannot be written: {error}");
+                tries.last = Some(Instant::now());
+                tries.rest = tries.rest.max(SHORTEST_REST);
                 self.report(&error);
-                Some(Instant::now())
             }
         }
     }
@@ -233,21 +251,37 @@ mod tests {
             place.health.not_ready()
         );
 
-        place.storage.look(None).await;
+        let mut tries = Tries::default();
+        place.storage.look(&mut tries).await;
         assert_eq!(place.fault(), None);
         assert!(place.health.not_ready().is_empty() && place.shows("scopewarden_db_writable 1"));
+
+        // The try was kept and what followed was not: it is left alone for longer and longer.
+        for rest in [30, 60, 120] {
+            place.report(Problem::Full);
+            place.storage.look(&mut tries).await;
+            assert_eq!(tries.rest, Duration::from_secs(rest));
+            assert_eq!(place.fault(), Some(Fault::Full));
+            tries.last = tries.last.map(|last| last - tries.rest);
+            place.storage.look(&mut tries).await;
+            assert_eq!(place.fault(), None);
+        }
+        tries.healed = tries.healed.map(|healed| healed - CALM);
+        place.storage.look(&mut tries).await;
+        assert_eq!(tries.rest, Duration::ZERO, "well for long enough");
     }
 
     #[tokio::test]
     async fn too_little_space_stops_writing_before_the_disk_is_full() {
         let place = Place::new(u64::MAX).await;
-        place.storage.look(None).await;
+        let mut tries = Tries::default();
+        place.storage.look(&mut tries).await;
         let reason = place.storage.blocked().unwrap().reason;
         assert!(reason.contains("storage.min_free is"), "{reason}");
-        place.storage.look(None).await;
+        place.storage.look(&mut tries).await;
         assert_eq!(place.fault(), Some(Fault::Full), "a write that works is not space");
         place.storage.require(0);
-        place.storage.look(None).await;
+        place.storage.look(&mut tries).await;
         assert_eq!(place.fault(), None);
     }
 
@@ -255,12 +289,13 @@ mod tests {
     async fn a_disk_that_failed_rests_before_it_is_tried() {
         let place = Place::new(0).await;
         place.report(Problem::Io("fdatasync".to_owned()));
-        let tried = place.storage.look(None).await;
-        assert!(tried.is_some() && place.fault() == Some(Fault::Io));
-        assert_eq!(place.storage.look(tried).await, tried, "not yet");
-        assert_eq!(place.fault(), Some(Fault::Io));
-        let long_ago = tried.map(|tried| tried - TRY_EVERY);
-        assert_eq!(place.storage.look(long_ago).await, None);
+        let mut tries = Tries::default();
+        for _ in 0..2 {
+            place.storage.look(&mut tries).await;
+            assert_eq!(place.fault(), Some(Fault::Io), "not yet");
+        }
+        tries.last = tries.last.map(|last| last - SHORTEST_REST);
+        place.storage.look(&mut tries).await;
         assert_eq!(place.fault(), None);
     }
 
@@ -269,8 +304,7 @@ mod tests {
         let place = Place::new(0).await;
         place.storage.damaged("page 7 is not what it was".to_owned());
         place.report(Problem::Full);
-        place.storage.look(None).await;
-        place.storage.look(Some(Instant::now() - TRY_EVERY)).await;
+        place.storage.look(&mut Tries::default()).await;
         let blocked = place.storage.blocked().unwrap();
         assert_eq!((blocked.fault, blocked.reason.as_str()), (Fault::Corrupt, "page 7 is not what it was"));
         assert!(place.shows("scopewarden_db_integrity_ok 0"));

@@ -34,7 +34,7 @@ async fn a_loop_pauses_while_nothing_can_be_written_and_ends_alone() {
     assert_eq!((seen.attempts(), other_seen.attempts()), (0, 0));
     assert!(world.store.claim("ops", 1, world.now()).await.unwrap().len() == 1, "nothing is claimed either");
 
-    storage.look(None).await;
+    storage.look(&mut crate::daemon::storage::Tries::default()).await;
     until("both deliver", || seen.attempts() == 1 && other_seen.attempts() == 1).await;
     stop.cancel();
     first.await.unwrap();
