@@ -88,7 +88,8 @@ impl Store {
     }
 
     /// Does `work` in one write transaction that commits whole or not at all. It runs in a task of its own, so that
-    /// a caller who stops waiting leaves no connection with half a transaction behind.
+    /// a caller who stops waiting leaves no connection with half a transaction behind; one that cannot be rolled back
+    /// (see `open`) is not used again.
     async fn write<T: Send + 'static>(
         &self,
         work: impl for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T> + Send + 'static,

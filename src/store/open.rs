@@ -6,7 +6,7 @@
 use std::{io, path::Path, time::Duration};
 
 use sqlx::{
-    ConnectOptions, SqlSafeStr, SqlitePool,
+    ConnectOptions, Connection as _, SqlSafeStr, SqlitePool,
     migrate::{Migration, MigrationType, Migrator},
     sqlite::{
         SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
@@ -90,8 +90,11 @@ fn settings(path: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
+/// A full or failing disk makes `SQLite` end a transaction by itself. sqlx goes on counting it as open, and could begin no
+/// other (a reader would even hold on to what it saw): such a connection is closed, and a fresh one opened instead.
 fn pool(connections: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new()
+        .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
         .max_connections(connections)
         .acquire_timeout(Duration::from_secs(30))
         .idle_timeout(None)

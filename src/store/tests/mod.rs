@@ -1,6 +1,7 @@
 //! The store on real files. `Audit` makes a record the way `audit` does: from the history that the store tells.
 
 mod copying;
+mod disk;
 mod growth;
 mod reading;
 mod recording;
