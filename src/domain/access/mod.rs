@@ -12,7 +12,10 @@ mod report;
 mod role;
 mod scope;
 
-use std::{borrow::Cow, collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
 
 pub use power::{Held, Power};
 pub use report::{AccessReport, Authority, Granted, OperationAccess, PermissionAccess, UpperBound, Via};
@@ -22,7 +25,7 @@ pub use scope::{ALL_SCOPES, Scopes};
 use super::{
     RoleId, ScopeEnforcement,
     catalogue::{Catalogue, Mode, Operation, operations},
-    inventory::{Client, GrantType},
+    inventory::{Client, GrantType, Role},
     permission::{PermissionSet, Universe},
     snapshot::Snapshot,
 };
@@ -33,7 +36,7 @@ pub struct Access<'a> {
     /// The snapshot that it was computed from.
     pub snapshot: &'a Snapshot,
     /// The catalogue that wildcards are expanded against: the organisation's, else the compiled-in one.
-    pub catalogue: Cow<'a, Catalogue>,
+    pub catalogue: &'a Catalogue,
     /// The numbering of permissions.
     pub universe: Arc<Universe>,
     /// Permissions that the catalogue knows.
@@ -42,9 +45,10 @@ pub struct Access<'a> {
     /// nothing says that they reach further than their grant.
     pub division_aware: PermissionSet,
     /// What scopes let through.
-    pub scopes: Scopes,
-    roles: HashMap<&'a RoleId, RolePower>,
-    needs: Vec<Vec<usize>>,
+    pub scopes: Arc<Scopes>,
+    roles: HashMap<&'a RoleId, Arc<RolePower>>,
+    /// For each operation the permissions that it names; filled when operations are first asked for.
+    needs: OnceLock<Vec<Vec<usize>>>,
 }
 
 impl<'a> Access<'a> {
@@ -52,11 +56,56 @@ impl<'a> Access<'a> {
     pub fn new(snapshot: &'a Snapshot) -> Self {
         let catalogue = snapshot.catalogue.as_ref().unwrap_or_else(|| Catalogue::compiled_in());
         let universe = Arc::new(Universe::new([catalogue], snapshot.roles.values()));
-        Self::within(snapshot, Cow::Borrowed(catalogue), universe)
+        let scopes = Arc::new(Scopes::new(&universe));
+        let mut access = Self::numbered(snapshot, catalogue, universe, scopes);
+        for (id, role) in &snapshot.roles {
+            access.work_out(id, role);
+        }
+        access
     }
 
-    /// The same with a given catalogue and numbering, so that two snapshots can be compared bit by bit.
-    pub fn within(snapshot: &'a Snapshot, catalogue: Cow<'a, Catalogue>, universe: Arc<Universe>) -> Self {
+    /// Two snapshots, each with its catalogue, numbered alike so that they can be compared bit by bit. Only what the
+    /// `needed` roles give is worked out, once where it is the same on both sides: to ask for another role, or for the
+    /// power of a client that holds one, is an error, for the answer is that of a role which the audit did not see.
+    ///
+    /// What a role gives does not depend on which others are numbered: it is bounded by the catalogue and by what the
+    /// role itself names ([`RolePower::listed`]).
+    pub fn pair(
+        (before, old): (&'a Snapshot, &'a Catalogue),
+        (after, new): (&'a Snapshot, &'a Catalogue),
+        needed: impl Fn(&RoleId) -> bool,
+    ) -> [Self; 2] {
+        let in_before = before.roles.iter().filter(|(id, _)| needed(id));
+        let (same, in_after): (Vec<_>, Vec<_>) = (after.roles.iter().filter(|(id, _)| needed(id)))
+            .partition(|(id, role)| before.roles.get(*id) == Some(*role));
+        let roles = in_before.clone().chain(in_after.iter().copied()).map(|(_, role)| role);
+        let universe = Arc::new(Universe::new([old, new], roles));
+        let scopes = Arc::new(Scopes::new(&universe));
+        let mut before = Self::numbered(before, old, Arc::clone(&universe), Arc::clone(&scopes));
+        let mut after = Self::numbered(after, new, universe, scopes);
+        for (id, role) in in_before {
+            before.work_out(id, role);
+        }
+        for (id, role) in in_after {
+            after.work_out(id, role);
+        }
+        let same_catalogue = before.known == after.known;
+        for (id, role) in same {
+            match before.roles.get(id) {
+                Some(power) if same_catalogue => drop(after.roles.insert(id, Arc::clone(power))),
+                _ => after.work_out(id, role),
+            }
+        }
+        [before, after]
+    }
+
+    /// A snapshot of which no role is worked out yet.
+    fn numbered(
+        snapshot: &'a Snapshot,
+        catalogue: &'a Catalogue,
+        universe: Arc<Universe>,
+        scopes: Arc<Scopes>,
+    ) -> Self {
         let known = universe.set(catalogue.permissions.keys().map(String::as_str));
         let mut division_aware = universe.none();
         division_aware.insert_range(..);
@@ -67,19 +116,17 @@ impl<'a> Access<'a> {
                 division_aware.remove(at);
             }
         }
-        let roles =
-            snapshot.roles.iter().map(|(id, role)| (id, RolePower::of(role, &universe, &known))).collect();
-        let needs = operations()
-            .iter()
-            .map(|operation| operation.permissions.iter().filter_map(|name| universe.number(name)).collect())
-            .collect();
-        let scopes = Scopes::new(&universe);
+        let (roles, needs) = (HashMap::new(), OnceLock::new());
         Self { snapshot, catalogue, universe, known, division_aware, scopes, roles, needs }
+    }
+
+    fn work_out(&mut self, id: &'a RoleId, role: &Role) {
+        self.roles.insert(id, Arc::new(RolePower::of(role, &self.universe, &self.known)));
     }
 
     /// What a role gives; `None` if the audit did not see the role.
     pub fn role(&self, id: &RoleId) -> Option<&RolePower> {
-        self.roles.get(id)
+        self.roles.get(id).map(Arc::as_ref)
     }
 
     /// Whether scopes really bound what client credentials reach, by the organisation's configuration.
@@ -97,7 +144,11 @@ impl<'a> Access<'a> {
         &'b self,
         held: &'b PermissionSet,
     ) -> impl Iterator<Item = (&'static Operation, Option<bool>)> + 'b {
-        operations().iter().zip(&self.needs).map(|(operation, needs)| {
+        let number = |operation: &Operation| {
+            operation.permissions.iter().filter_map(|name| self.universe.number(name)).collect()
+        };
+        let needs = self.needs.get_or_init(|| operations().iter().map(number).collect());
+        operations().iter().zip(needs).map(|(operation, needs)| {
             let granted = match operation.mode {
                 Mode::All => Some(needs.iter().all(|&at| held.contains(at))),
                 Mode::Any => Some(needs.iter().any(|&at| held.contains(at))),

@@ -5,11 +5,7 @@ mod organisation;
 mod reference;
 mod report;
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
@@ -20,7 +16,6 @@ use crate::domain::{
     catalogue::Catalogue,
     fixtures::when,
     inventory::{Client, Grant, GrantType},
-    permission::Universe,
     snapshot::Snapshot,
 };
 
@@ -93,9 +88,7 @@ proptest! {
         }
         let (richer, org) = (richer.seal(), org);
         let catalogue = org.catalogue.clone().unwrap_or_else(|| Catalogue::compiled_in().clone());
-        let universe = Arc::new(Universe::new([&catalogue], org.roles.values().chain(richer.roles.values())));
-        let before = Access::within(&org, Cow::Borrowed(&catalogue), Arc::clone(&universe));
-        let after = Access::within(&richer, Cow::Borrowed(&catalogue), universe);
+        let [before, after] = Access::pair((&org, &catalogue), (&richer, &catalogue), |_| true);
         for (id, client) in &org.clients {
             let power = after.power(&richer.clients[id]);
             for (permission, division, conditional) in before.power(client).keys() {

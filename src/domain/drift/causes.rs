@@ -1,6 +1,6 @@
 //! The causes: each subject that differs, with its whole delta.
 //!
-//! Enters: both sides. Leaves: one [`Cause`] for each subject. Must never: leave a difference unsaid. Whatever
+//! Enters: both sides and the ids of what changed. Leaves: one [`Cause`] for each subject. Must never: leave a difference unsaid. Whatever
 //! differs in an entity is named in its cause's `kinds`, `permissions` or details.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Causes, Pair, SubjectKey, platform::brought};
+use super::{Causes, Pair, SubjectKey, changed::Changed, platform::brought};
 use crate::domain::{
     DivisionRef, RoleId,
     access::Access,
@@ -18,25 +18,25 @@ use crate::domain::{
     snapshot::Snapshot,
 };
 
-pub(super) fn find(pair: &Pair<'_>) -> Causes {
+pub(super) fn find(pair: &Pair<'_>, changed: &Changed<'_>) -> Causes {
     let (before, after) = (pair.before.snapshot, pair.after.snapshot);
     let mut causes = Causes::new();
-    for (id, (old, new)) in zip(&before.clients, &after.clients) {
-        let draft = match (old, new) {
+    for id in &changed.clients {
+        let draft = match (before.clients.get(*id), after.clients.get(*id)) {
             (Some(old), Some(new)) => client_changed(pair, old, new),
             (None, Some(new)) => Some(client_alone(after, new, CauseKind::ClientAdded)),
             (Some(old), None) => Some(client_alone(before, old, CauseKind::ClientRemoved)),
             (None, None) => None,
         };
-        add(&mut causes, SubjectKey::Client(id.clone()), draft);
+        add(&mut causes, SubjectKey::Client((*id).into()), draft);
     }
     let mut by_platform: BTreeMap<&RoleId, Vec<String>> = BTreeMap::new();
-    for (id, (old, new)) in zip(&before.roles, &after.roles) {
-        let draft = match (old, new) {
+    for id in &changed.roles {
+        let draft = match (before.roles.get(*id), after.roles.get(*id)) {
             (Some(old), Some(new)) if old != new => {
                 let (draft, permissions) = role_changed(pair, old, new);
                 if !permissions.is_empty() {
-                    by_platform.insert(id, permissions);
+                    by_platform.insert(&new.id, permissions);
                 }
                 draft
             }
@@ -44,10 +44,14 @@ pub(super) fn find(pair: &Pair<'_>) -> Causes {
             (Some(old), None) => Some(role_alone(old, CauseKind::RoleRemoved)),
             _ => None,
         };
-        add(&mut causes, SubjectKey::Role(id.clone()), draft);
+        add(&mut causes, SubjectKey::Role((*id).into()), draft);
     }
-    divisions(before, after, &mut causes);
-    add(&mut causes, SubjectKey::Catalogue, catalogue(&pair.before, &pair.after, &by_platform));
+    if !changed.divisions.is_empty() {
+        divisions(before, after, &mut causes);
+    }
+    if changed.catalogue {
+        add(&mut causes, SubjectKey::Catalogue, catalogue(&pair.before, &pair.after, &by_platform));
+    }
     add(&mut causes, SubjectKey::Settings, Some(settings(before, after)));
     causes
 }

@@ -1,6 +1,6 @@
 //! The effects: for each client, the net difference of its power, and which causes opened or closed the way.
 //!
-//! Enters: both sides and the subjects that changed. Leaves: for each subject the clients that it reaches.
+//! Enters: both sides and the clients whose power can differ (`changed`). Leaves: for each subject the clients that it reaches.
 //! Must never: count a permission that is held before and after in the same place and form, or leave a net
 //! difference without a cause.
 //!
@@ -13,9 +13,9 @@ use std::{
     sync::Arc,
 };
 
-use super::{Pair, SubjectKey, platform::brought};
+use super::{Pair, SubjectKey, changed::Reached, platform::brought};
 use crate::domain::{
-    ClientId, DivisionRef, RoleId, Severity,
+    ClientId, DivisionRef, Severity,
     access::{Access, Power, acts_by_roles},
     event::{Affected, Gain},
     inventory::{Client, Grant, GrantType},
@@ -45,61 +45,39 @@ struct Share {
     worst_gain: Option<Severity>,
 }
 
-pub(super) fn find(pair: &Pair<'_>, changed: &BTreeSet<&SubjectKey>) -> BTreeMap<SubjectKey, Effect> {
+pub(super) fn find(pair: &Pair<'_>, reached: &Reached<'_>) -> BTreeMap<SubjectKey, Effect> {
     let (old, new) = (&pair.before.snapshot.clients, &pair.after.snapshot.clients);
-    let ids: BTreeSet<&ClientId> = old.keys().chain(new.keys()).collect();
-    let touched = Touched::new(pair, changed);
-    // Clients that did not change themselves and hold the same grants and scopes fare alike.
-    let mut alike: HashMap<Likeness<'_>, Arc<Shares>> = HashMap::new();
     let mut effects: BTreeMap<SubjectKey, Effect> = BTreeMap::new();
-    for id in ids {
-        let (before, after) = (old.get(id), new.get(id));
-        let shares = match (before, after) {
-            (Some(before), Some(after)) if before == after => {
-                if !touched.reaches(after) {
-                    continue;
-                }
-                let key = (&after.grant_type, &after.grants, &after.scopes);
-                let shares = alike
-                    .entry(key)
-                    .or_insert_with(|| Arc::new(shares_of(pair, id, Some(before), Some(after))));
-                Arc::clone(shares)
-            }
-            _ => Arc::new(shares_of(pair, id, before, after)),
-        };
-        let Some(client) = after.or(before) else { continue };
-        for (subject, share) in shares.iter() {
-            let effect = effects.entry(subject.clone()).or_default();
-            effect.worst_gain = effect.worst_gain.max(share.worst_gain);
-            effect.clients.push(Affected {
-                id: client.id.clone(),
-                name: client.name.clone(),
-                gained: Arc::clone(&share.gained),
-                lost: Arc::clone(&share.lost),
-            });
+    for id in &reached.changed {
+        let (before, after) = (old.get(*id), new.get(*id));
+        if let Some(client) = after.or(before) {
+            add(&mut effects, client, &shares_of(pair, id, before, after));
         }
+    }
+    // Clients that did not change themselves and hold the same grants and scopes fare alike.
+    let mut alike: HashMap<Likeness<'_>, Shares> = HashMap::new();
+    for client in &reached.same {
+        let shares = alike
+            .entry((&client.grant_type, &client.grants, &client.scopes))
+            .or_insert_with(|| shares_of(pair, &client.id, Some(client), Some(client)));
+        add(&mut effects, client, shares);
+    }
+    for effect in effects.values_mut() {
+        effect.clients.sort_unstable_by(|one, other| one.id.cmp(&other.id));
     }
     effects
 }
 
-/// Whose power can have changed although the client itself did not.
-struct Touched<'a> {
-    everybody: bool,
-    roles: BTreeSet<&'a str>,
-}
-
-impl<'a> Touched<'a> {
-    fn new(pair: &'a Pair<'_>, changed: &BTreeSet<&SubjectKey>) -> Self {
-        let (old, new) = (&pair.before.snapshot.roles, &pair.after.snapshot.roles);
-        let differs = old.keys().chain(new.keys()).filter(|id| old.get(*id) != new.get(*id));
-        Self {
-            everybody: changed.contains(&SubjectKey::Catalogue) || changed.contains(&SubjectKey::Settings),
-            roles: differs.map(RoleId::as_str).collect(),
-        }
-    }
-
-    fn reaches(&self, client: &Client) -> bool {
-        self.everybody || client.grants().any(|grant| self.roles.contains(grant.role.as_str()))
+fn add(effects: &mut BTreeMap<SubjectKey, Effect>, client: &Client, shares: &Shares) {
+    for (subject, share) in shares {
+        let effect = effects.entry(subject.clone()).or_default();
+        effect.worst_gain = effect.worst_gain.max(share.worst_gain);
+        effect.clients.push(Affected {
+            id: client.id.clone(),
+            name: client.name.clone(),
+            gained: Arc::clone(&share.gained),
+            lost: Arc::clone(&share.lost),
+        });
     }
 }
 
@@ -121,8 +99,23 @@ impl<'a> View<'a> {
         Self { access, client, power, in_scope }
     }
 
-    fn keys(&self) -> BTreeSet<(usize, &DivisionRef, bool)> {
-        self.power.keys().collect()
+    /// What is held here and not there, in the same place and form; by division, then permission.
+    fn beyond<'b>(&'b self, other: &'b View<'_>) -> impl Iterator<Item = Key<'b>> {
+        self.power.divisions.iter().flat_map(|(division, held)| {
+            let there = other.power.divisions.get(division);
+            let beyond = |here: &PermissionSet, there: Option<&PermissionSet>, conditional: bool| {
+                let mut set = here.clone();
+                if let Some(there) = there {
+                    set.difference_with(there);
+                }
+                set.into_ones().map(move |at| (at, division, conditional))
+            };
+            beyond(&held.firm, there.map(|there| &there.firm), false).chain(beyond(
+                &held.conditional,
+                there.map(|there| &there.conditional),
+                true,
+            ))
+        })
     }
 
     fn holds(&self, grant: &Grant) -> bool {
@@ -147,9 +140,8 @@ impl<'a> View<'a> {
 fn shares_of(pair: &Pair<'_>, id: &ClientId, before: Option<&Client>, after: Option<&Client>) -> Shares {
     let before = View::new(&pair.before, before);
     let after = View::new(&pair.after, after);
-    let (old, new) = (before.keys(), after.keys());
-    let gained = attribute(id, &before, &after, new.difference(&old).copied().collect());
-    let lost = attribute(id, &after, &before, old.difference(&new).copied().collect());
+    let gained = attribute(id, &before, &after);
+    let lost = attribute(id, &after, &before);
     let mut shares = Shares::new();
     for (subject, (gains, worst_gain)) in gained {
         shares.insert(subject, Share { gained: gains, lost: Arc::from([]), worst_gain });
@@ -172,13 +164,12 @@ fn attribute(
     id: &ClientId,
     from: &View<'_>,
     to: &View<'_>,
-    keys: Vec<Key<'_>>,
 ) -> BTreeMap<SubjectKey, (Arc<[Gain]>, Option<Severity>)> {
     // Everything that differs between two lists of one gain, in the order in which they are listed.
     type Row = (usize, bool, bool, bool);
     let mut rows: BTreeMap<SubjectKey, BTreeMap<Row, Vec<DivisionRef>>> = BTreeMap::new();
     let mut worst: BTreeMap<SubjectKey, Option<Severity>> = BTreeMap::new();
-    for (permission, division, conditional) in keys {
+    for (permission, division, conditional) in to.beyond(from) {
         let mut causes = BTreeSet::new();
         for grant in to.client.into_iter().flat_map(Client::grants) {
             let same_key = to.gives(grant, permission) == Some(conditional)

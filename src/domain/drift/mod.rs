@@ -5,20 +5,23 @@
 //! Must never: report what a gap hides (snapshots carry the last value forward, so a gap is no change), or give an
 //! event to a client that only suffers the effect.
 //!
+//! - `changed` names the entities to look at, and the clients whose power can differ.
 //! - `causes` compares entity by entity. - `platform` tells the platform's own additions from role edits.
 //! - `effects` compares client by client, and finds for each net gain the causes that opened a way to it.
 
 mod causes;
+mod changed;
 mod effects;
 mod platform;
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::BTreeMap;
 
 use serde_json::json;
+
+use self::{
+    changed::{Changed, Reached},
+    effects::Effect,
+};
 
 use super::{
     ClientId, DivisionId, RoleId, Severity,
@@ -26,7 +29,6 @@ use super::{
     catalogue::Catalogue,
     event::{Affected, Cause, CauseKind, Event},
     evidence::{Digester, Hash},
-    permission::Universe,
     snapshot::Snapshot,
 };
 
@@ -47,32 +49,38 @@ struct Pair<'a> {
 }
 
 impl<'a> Pair<'a> {
-    fn new(before: &'a Snapshot, after: &'a Snapshot) -> Self {
-        // A catalogue that was read for the first time is knowledge gained, not a change: both sides are then seen
-        // in its light.
-        let (old, new) = match (&before.catalogue, &after.catalogue) {
-            (Some(old), Some(new)) => (old, new),
-            (Some(only), None) | (None, Some(only)) => (only, only),
-            (None, None) => (Catalogue::compiled_in(), Catalogue::compiled_in()),
-        };
-        let roles = before.roles.values().chain(after.roles.values());
-        let universe = Arc::new(Universe::new([old, new], roles));
-        let before = Access::within(before, Cow::Borrowed(old), Arc::clone(&universe));
-        let after = Access::within(after, Cow::Borrowed(new), universe);
+    /// `needed`: the roles whose power will be asked for.
+    fn new(before: &'a Snapshot, after: &'a Snapshot, needed: impl Fn(&RoleId) -> bool) -> Self {
+        let [old, new] = catalogues(before, after);
+        let [before, after] = Access::pair((before, old), (after, new), needed);
         Self { before, after }
+    }
+}
+
+/// The catalogue of each side. One that was read for the first time is knowledge gained, not a change: both sides are
+/// then seen in its light.
+fn catalogues<'a>(before: &'a Snapshot, after: &'a Snapshot) -> [&'a Catalogue; 2] {
+    match (&before.catalogue, &after.catalogue) {
+        (Some(old), Some(new)) => [old, new],
+        (Some(only), None) | (None, Some(only)) => [only, only],
+        (None, None) => [Catalogue::compiled_in(), Catalogue::compiled_in()],
     }
 }
 
 /// Everything that changed from one snapshot to the next. `org` is the organisation's configured name, `audit` the
 /// id of the audit that saw `after`; both only name the events.
 pub fn between(org: &str, audit: &str, before: &Snapshot, after: &Snapshot) -> Vec<Event> {
-    if before.digest() == after.digest() {
+    let changed = Changed::between(before, after);
+    if changed.is_empty() {
         return Vec::new();
     }
-    let pair = Pair::new(before, after);
-    let causes = causes::find(&pair);
-    let changed: BTreeSet<&SubjectKey> = causes.keys().collect();
-    let mut effects = effects::find(&pair, &changed);
+    let reached = Reached::by(&changed, before, after);
+    let pair = Pair::new(before, after, |role| reached.needs(role));
+    events(org, audit, causes::find(&pair, &changed), effects::find(&pair, &reached))
+}
+
+/// One event for each cause, with what it did.
+fn events(org: &str, audit: &str, causes: Causes, mut effects: BTreeMap<SubjectKey, Effect>) -> Vec<Event> {
     let events = causes
         .into_iter()
         .map(|(subject, cause)| {
