@@ -54,6 +54,8 @@ pub struct Addressing {
     group_above: u32,
     /// Where people read more.
     link: String,
+    /// Why the last audit's failure could not be recorded, until somebody asks.
+    trouble: Option<store::Error>,
 }
 
 impl Addressing {
@@ -167,6 +169,7 @@ impl Auditor {
             store,
             metrics,
             addressing: Arc::new(Addressing::of(config)),
+            trouble: None,
         })
     }
 
@@ -189,8 +192,8 @@ impl Auditor {
     }
 
     /// One audit that started at `now` and may take `limit` until it is recorded (that is not broken off: whoever stops
-    /// waiting for a commit does not know how it ends). On failure nothing is recorded but the failure itself, and what
-    /// was gauged stays as it was.
+    /// waiting for a commit does not know how it ends). On failure nothing is recorded but the failure itself
+    /// ([`Auditor::take_trouble`] says if not even that), and what was gauged stays as it was.
     pub async fn audit(
         &mut self,
         limit: Duration,
@@ -200,15 +203,22 @@ impl Auditor {
         let clock = Clock { started: now, since: Instant::now() };
         let audit = audit_id(now);
         let span = info_span!("audit", run_id = %audit, org = %self.org);
+        self.trouble = None;
         self.metrics.audit_started(&self.org, now);
         let work = async {
             let result = self.stages(&audit, limit, watch, clock).await;
             if let Err(error) = &result {
-                self.fail(&audit, error, clock).await;
+                self.trouble = self.fail(&audit, error, clock).await.err();
             }
             result
         };
         work.instrument(span).await
+    }
+
+    /// Why the failure of the last audit could not be recorded, once. An audit that failed for its own reasons says
+    /// nothing of a database that cannot be used; this does.
+    pub fn take_trouble(&mut self) -> Option<store::Error> {
+        self.trouble.take()
     }
 
     /// The stages in order; no stage calls another.
@@ -316,35 +326,34 @@ impl Auditor {
         }
     }
 
-    /// Records that an audit failed, and tells receivers when audits begin to fail.
-    async fn fail(&self, audit: &str, error: &Error, clock: Clock) {
+    /// Logs that an audit failed, records it, and tells receivers when audits begin to fail. Fails if the store does.
+    async fn fail(&self, audit: &str, error: &Error, clock: Clock) -> Result<(), store::Error> {
         let (reason, detail) = (error.reason(), error.to_string());
         self.metrics.audit_failed(&self.org, reason, clock.elapsed_s());
         warn!(reason, "audit failed: {detail}");
-        let at = clock.now();
-        let messages = match self.store.history(&self.org).await {
-            Ok(history) if !history.failing => {
-                let head = history.past.map_or(Hash::GENESIS, |past| past.chain);
-                self.address(vec![message::failed(&self.letterhead(audit, head, at), reason, &detail)])
-            }
-            Ok(_) => Vec::new(),
-            Err(error) => {
-                warn!("the failure could not be recorded: {error}");
-                return;
-            }
+        let recorded = self.record_failure(audit, reason, &detail, clock).await;
+        recorded.inspect_err(|error| warn!("the failure could not be recorded: {error}"))
+    }
+
+    async fn record_failure(
+        &self,
+        audit: &str,
+        reason: &'static str,
+        detail: &str,
+        clock: Clock,
+    ) -> Result<(), store::Error> {
+        let (started, at) = (clock.started, clock.now());
+        let history = self.store.history(&self.org).await?;
+        let messages = if history.failing {
+            Vec::new()
+        } else {
+            let head = history.past.map_or(Hash::GENESIS, |past| past.chain);
+            self.address(vec![message::failed(&self.letterhead(audit, head, at), reason, detail)])
         };
-        let failure = Failure {
-            org: &self.org,
-            audit,
-            started: clock.started,
-            at,
-            reason,
-            detail: &detail,
-            messages: &messages,
-        };
-        if let Err(error) = self.store.record_failure(&failure).await {
-            warn!("the failure could not be recorded: {error}");
-        }
+        let org = &self.org;
+        self.store
+            .record_failure(&Failure { org, audit, started, at, reason, detail, messages: &messages })
+            .await
     }
 }
 

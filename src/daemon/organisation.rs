@@ -261,9 +261,12 @@ impl Loop {
                 return;
             }
         };
-        if let Err(Error::Store(error)) = &result {
+        // Neither written, or not even its failure.
+        let trouble = self.auditor.take_trouble();
+        let unwritten = if let Err(Error::Store(error)) = &result { Some(error) } else { None };
+        for error in unwritten.into_iter().chain(&trouble) {
             self.shared.storage.report(error);
-            self.owed = error.fault().is_some();
+            self.owed |= error.fault().is_some();
         }
         self.shared.outbox.send_modify(|round| *round += 1);
         if result.is_ok() && !self.introduced {

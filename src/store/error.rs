@@ -3,7 +3,7 @@
 //! Enters: errors of `SQLite` and of sqlx. Leaves: one [`Error`] that names the file.
 //! Must never: show stored content, or call a lasting fault retryable.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sqlx::migrate::MigrateError;
 
@@ -17,7 +17,19 @@ pub struct Error {
     pub problem: Problem,
 }
 
+/// With fewer free bytes the log's index (`-shm`) cannot grow, which `SQLite` reports as an I/O error.
+const INDEX_STEP: u64 = 32 * 1024;
+
 impl Error {
+    /// A problem with `file`. An I/O error on a file system that has no space left is put down to that.
+    pub(super) fn new(file: &Path, problem: Problem) -> Self {
+        let problem = match problem {
+            Problem::Io(_) if has_no_space(file) => Problem::Full,
+            other => other,
+        };
+        Self { file: file.to_owned(), problem }
+    }
+
     /// A bounded word for labels and logs.
     pub fn reason(&self) -> &'static str {
         self.problem.reason()
@@ -37,6 +49,12 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         matches!(self.problem, Problem::Busy | Problem::Overtaken { .. })
     }
+}
+
+/// The file itself may not be there: its folder is asked.
+fn has_no_space(file: &Path) -> bool {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    rustix::fs::statvfs(folder).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < INDEX_STEP)
 }
 
 /// A trouble of the disk or of the file itself, as opposed to one of what was asked.

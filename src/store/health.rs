@@ -5,7 +5,7 @@
 
 use std::fmt::Display;
 
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::{AssertSqlSafe, SqliteConnection, SqlitePool};
 
 use super::{
     Store,
@@ -31,7 +31,7 @@ impl Store {
     /// Checks the structure of the whole file, not what it says ([`Store::verify`] does). Reads all of it, which takes
     /// about a second for 100 MiB; who stops waiting leaves one of the reading connections busy until it ends.
     pub async fn quick_check(&self) -> Result<Integrity, Error> {
-        let complaints = self.named(complaints(&self.readers, "PRAGMA quick_check(20)").await);
+        let complaints = self.named(complaints(&self.readers, "quick_check").await);
         match complaints {
             Ok(complaints) if complaints.is_empty() => Ok(Integrity::Sound),
             Ok(complaints) => Ok(Integrity::Damaged(complaints)),
@@ -45,7 +45,7 @@ impl Store {
 
     /// Checks the structure with every index and every reference: what a copy has to pass.
     pub(super) async fn full_check(&self) -> Result<Integrity, Problem> {
-        let mut complaints = complaints(&self.readers, "PRAGMA integrity_check(20)").await?;
+        let mut complaints = complaints(&self.readers, "integrity_check").await?;
         if complaints.is_empty() {
             let strays: Vec<(String, Option<i64>, String, i64)> =
                 sqlx::query_as("PRAGMA foreign_key_check").fetch_all(&self.readers).await?;
@@ -104,7 +104,8 @@ impl Store {
                         let before: i64 = pragma(connection, "PRAGMA freelist_count").await?;
                         if before > 0 {
                             // One page a row: it has to be read to the end.
-                            sqlx::query("PRAGMA incremental_vacuum(256)").fetch_all(&mut *connection).await?;
+                            let give_back = AssertSqlSafe(format!("PRAGMA incremental_vacuum({STEP})"));
+                            sqlx::query(give_back).fetch_all(&mut *connection).await?;
                         }
                         let after: i64 = pragma(connection, "PRAGMA freelist_count").await?;
                         Ok((before - after, pragma(connection, "PRAGMA page_size").await?))
@@ -123,6 +124,7 @@ impl Store {
 }
 
 async fn complaints(pool: &SqlitePool, check: &'static str) -> Result<Vec<String>, Problem> {
+    let check = AssertSqlSafe(format!("PRAGMA {check}({LISTED})"));
     let mut said: Vec<String> = sqlx::query_scalar(check).fetch_all(pool).await?;
     said.retain(|line| line != "ok");
     Ok(said)

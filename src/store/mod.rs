@@ -106,7 +106,7 @@ impl Store {
 
     /// Puts the file's name to a problem.
     fn named<T>(&self, result: Result<T, Problem>) -> Result<T, Error> {
-        result.map_err(|problem| Error { file: self.path.clone(), problem })
+        result.map_err(|problem| Error::new(&self.path, problem))
     }
 }
 

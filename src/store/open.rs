@@ -35,7 +35,8 @@ const READERS: u32 = 4;
 
 impl Store {
     /// Opens the database for writing; makes it, or brings it up to date, if need be.
-    /// Fails if its folder is missing, it was written by a later program, or is not accessible.
+    /// Fails if its folder is missing, it was written by a later program, or is not accessible; and on a full disk, with
+    /// a [`fault`](Error::fault) that says so: opening needs some space for the log's index. Then try again later.
     pub async fn open(path: &Path) -> Result<Self, Error> {
         let opened = async {
             make_private(path).await?;
@@ -50,7 +51,7 @@ impl Store {
             let readers = pool(READERS).connect_lazy_with(settings(path).read_only(true));
             Ok(Self { writer, readers, path: path.to_owned() })
         };
-        opened.await.map_err(|problem| Error { file: path.to_owned(), problem })
+        opened.await.map_err(|problem| Error::new(path, problem))
     }
 
     /// Opens the database for reading, beside a running daemon or without one. Every write then fails as
@@ -68,7 +69,7 @@ impl Store {
                 found => Err(Problem::OlderSchema { found, known: SCHEMA }),
             }
         };
-        opened.await.map_err(|problem| Error { file: path.to_owned(), problem })
+        opened.await.map_err(|problem| Error::new(path, problem))
     }
 
     /// Closes every connection; the last one to leave folds the write-ahead log into the file.

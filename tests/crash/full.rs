@@ -16,7 +16,7 @@ use crate::{
     scene::{LIMIT, Scene, Seed, random},
 };
 
-/// The daemon looks every 30 s whether space is back.
+/// The daemon looks every 5 s whether space is back; the rest is for a slow machine.
 const RECOVERY: Duration = Duration::from_secs(75);
 
 /// A small file system of its own, in memory.

@@ -29,7 +29,7 @@ pub(super) use send::{enqueue, forget};
 const LEASE: TimeDelta = TimeDelta::seconds(60);
 /// How long a message that reached all its receivers is remembered.
 const KEPT: TimeDelta = TimeDelta::days(7);
-/// How long any message is remembered.
+/// How long any message is remembered, from the last time that it was queued for a receiver which did not get it.
 const KEPT_UNDELIVERED: TimeDelta = TimeDelta::days(30);
 
 /// A message to be sent now.

@@ -87,11 +87,13 @@ pub(in crate::store) async fn enqueue(
     Ok(())
 }
 
-/// Forgets messages that are too old (see the bounds above), with their deliveries.
+/// Forgets messages that are too old (see the bounds above), with their deliveries. An undelivered one is as old as the
+/// last time it was queued: what a person sent again is not taken from under its receiver.
 pub(in crate::store) async fn forget(connection: &mut SqliteConnection, now_ms: i64) -> Result<(), Problem> {
     sqlx::query(
-        "DELETE FROM message WHERE created_ms < $1 AND (created_ms < $2 OR NOT EXISTS
-           (SELECT 1 FROM delivery d WHERE d.message = message.seq AND d.state <> 'delivered'))",
+        "DELETE FROM message WHERE created_ms < $1 AND NOT EXISTS
+           (SELECT 1 FROM delivery d
+            WHERE d.message = message.seq AND d.state <> 'delivered' AND d.queued_ms >= $2)",
     )
     .bind(now_ms - KEPT.num_milliseconds())
     .bind(now_ms - KEPT_UNDELIVERED.num_milliseconds())

@@ -283,3 +283,22 @@ async fn settled_messages_are_forgotten_after_a_week_and_all_after_a_month() {
         sqlx::query_scalar("SELECT COUNT(*) FROM message").fetch_one(&store.readers).await.unwrap();
     assert_eq!(messages, 0);
 }
+
+#[tokio::test]
+async fn what_a_person_sent_again_is_as_young_as_that() {
+    let (_folder, store) = store().await;
+    let (day, seconds) = (24 * 60, 24 * 3_600);
+    promise(&store, 0, &[("old", "a", &["ops", "sec"]), ("left", "b", &["ops"])]).await;
+    for id in ["old", "left"] {
+        settle(&store, "ops", id, dead(), 1).await;
+    }
+    settle(&store, "sec", "old", dead(), 1).await;
+    let old = Which::Ids(vec!["old".to_owned()]);
+    assert_eq!(store.outbox_retry(&old, Some("ops"), at(29 * seconds)).await.unwrap(), 1);
+    promise(&store, 30 * day + 1, &[]).await;
+    assert_eq!(claim(&store, "ops", 31 * seconds).await, ["old"], "it waits for its receiver");
+    promise(&store, 59 * day, &[]).await;
+    assert_eq!(store.outbox(None, None, 10).await.unwrap().len(), 2);
+    promise(&store, 59 * day + 1, &[]).await;
+    assert!(store.outbox(None, None, 10).await.unwrap().is_empty());
+}

@@ -3,7 +3,7 @@
 use sqlx::Connection as _;
 
 use super::*;
-use crate::store::{Failure, Fault};
+use crate::store::{Failure, Fault, Problem};
 
 /// Leaves the writing connection with no page but those that the file has, as a full disk does.
 async fn fill(store: &Store) {
@@ -67,4 +67,15 @@ async fn a_connection_whose_transaction_ended_by_itself_is_not_used_again() {
     }
     Audit::new(1, &snapshot(&["c1"])).record(&store).await.unwrap();
     assert!(store.history("acme").await.unwrap().past.is_some(), "a reader that held on would not see it");
+}
+
+#[tokio::test]
+async fn an_io_error_on_a_disk_without_space_is_put_down_to_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let fault = |file: &std::path::Path| Error::new(file, Problem::Io("(code: 4874)".to_owned())).fault();
+    assert_eq!(fault(&folder.path().join("not-made-yet.db")), Some(Fault::Io));
+    // No free block is what this file system always says of itself.
+    assert_eq!(fault("/proc/test.db".as_ref()), Some(Fault::Full));
+    let busy = Error::new("/proc/test.db".as_ref(), Problem::Busy);
+    assert_eq!(busy.fault(), None);
 }
