@@ -43,6 +43,8 @@ pub struct Auditor {
     store: Store,
     metrics: Arc<Metrics>,
     addressing: Arc<Addressing>,
+    /// Why the last audit's failure could not be recorded, until somebody asks.
+    trouble: Option<store::Error>,
 }
 
 /// Whom audits tell, and how. Unlike the connection, it may change from one audit to the next.
@@ -54,8 +56,6 @@ pub struct Addressing {
     group_above: u32,
     /// Where people read more.
     link: String,
-    /// Why the last audit's failure could not be recorded, until somebody asks.
-    trouble: Option<store::Error>,
 }
 
 impl Addressing {
