@@ -122,7 +122,7 @@ impl Keeper {
         let gap = self.backup.as_ref().map(|(_, schedule)| schedule.longest_gap(now));
         self.metrics.backup_interval(gap.and_then(|gap| gap.to_std().ok()).map(|gap| gap.as_secs_f64()));
         let Some((backup, _)) = &self.backup else { return };
-        match store::newest_backup(&backup.directory).await {
+        match store::newest_backup(&backup.directory, now).await {
             Ok(Some(at)) => self.metrics.backup_made(at),
             Ok(None) => {}
             Err(error) => warn!("backup.directory {}: {error}", backup.directory.display()),
