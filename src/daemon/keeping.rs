@@ -125,7 +125,7 @@ impl Keeper {
         let gap = self.backup.as_ref().map(|(_, schedule)| schedule.longest_gap(now));
         self.metrics.backup_interval(gap.and_then(|gap| gap.to_std().ok()).map(|gap| gap.as_secs_f64()));
         let (backup, _) = self.backup.as_ref()?;
-        match store::newest_backup(&backup.directory).await {
+        match store::newest_backup(&backup.directory, now).await {
             Ok(newest) => {
                 if let Some(at) = newest {
                     self.metrics.backup_made(at);

@@ -28,13 +28,15 @@ pub enum Outcome {
         /// The receiver asked for this much patience (at most an hour).
         after: Option<Duration>,
     },
-    /// 401, 403 or 404: either the receiver is not what it should be (half way through a deployment, another secret),
-    /// or it does not want this very message. Whether it takes another one tells which.
+    /// A 4xx: either the receiver is not what it should be (half way through a deployment, another secret, a proxy that
+    /// lost a route), or it does not want this very message. Whether it takes another one tells which.
     Refused {
-        /// What happened.
+        /// What it speaks of.
+        blames: Blame,
+        /// What happened, and what to do.
         detail: String,
     },
-    /// This message will never be taken; later ones may be.
+    /// This message cannot be sent at all; later ones may be.
     Dead {
         /// A bounded word.
         reason: &'static str,
@@ -46,6 +48,15 @@ pub enum Outcome {
         /// What happened, and what to do.
         detail: String,
     },
+}
+
+/// What a refusal speaks of, by its status. Only a hint: what answers may not be the receiver at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// The message: its content or its size.
+    Message,
+    /// Who sends it, how, or where to.
+    Sender,
 }
 
 impl Outcome {

@@ -1,7 +1,7 @@
 //! The `webhook` receiver, by Standard Webhooks.
 //!
-//! Enters: a message's id, its stored bytes, the moment. Leaves: one signed POST and its [`Outcome`]. Must never: keep more of the answer than its status and `Retry-After`, or show more of the URL
-//! than its origin.
+//! Enters: a message's id, its stored bytes, the moment. Leaves: one signed POST and its [`Outcome`]. Must never: keep
+//! more of the answer than its status and `Retry-After`, or show more of the URL than its origin.
 
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use standardwebhooks::{
 };
 
 use super::{
-    Outcome,
+    Blame, Outcome,
     address::{Guarded, Refused, System},
     schedule,
 };
@@ -183,20 +183,22 @@ impl Webhook {
                 detail: format!("{answered}; redirects are not followed: configure the final URL"),
                 after: None,
             },
+            408 => retry("timeout"),
+            409 | 425 => retry("rejected"),
             410 => Outcome::Disabled {
                 detail: format!("{answered} (gone): remove the receiver, or configure its new URL"),
             },
-            401 | 403 | 404 => {
-                Outcome::Refused { detail: format!("{answered}: check the receiver's URL and its secret") }
-            }
-            408 => retry("timeout"),
-            409 | 425 => retry("rejected"),
             429 => throttled("throttled"),
-            400..=499 => Outcome::Dead {
-                reason: "rejected",
-                detail: format!("{answered}: it will not take this message; see its own log for why"),
+            400 | 413 | 415 | 422 => Outcome::Refused {
+                blames: Blame::Message,
+                detail: format!("{answered}: its own log may say why it does not take the message"),
+            },
+            401..=407 | 411 | 412 | 414 | 416..=421 | 423 | 424 | 426..=428 | 430..=499 => Outcome::Refused {
+                blames: Blame::Sender,
+                detail: format!("{answered}: check the receiver's URL and its secret"),
             },
             502..=504 => throttled("server"),
+            // 500 and 501, and what is no status of HTTP.
             _ => retry("server"),
         }
     }

@@ -10,6 +10,10 @@ use std::{
 };
 
 use chrono::{DateTime, NaiveDateTime, Utc};
+use rustix::{
+    fs::{CWD, RenameFlags},
+    io::Errno,
+};
 use tracing::warn;
 use uuid::Uuid;
 
@@ -56,7 +60,8 @@ impl Store {
     }
 
     /// As [`Store::backup`], into `folder`, named after `now`; then removes all but the newest `keep` of the backups in
-    /// that folder that are named so. One that cannot be removed is logged, for the new one is good all the same.
+    /// that folder that are named so. One named after a later moment (a clock was wrong) neither counts nor goes, so the
+    /// new one always stays. One that cannot be removed is logged, for the new one is good all the same.
     pub async fn scheduled_backup(
         &self,
         folder: &Path,
@@ -70,7 +75,7 @@ impl Store {
             }
             let mut backup = self.copy(&folder.join(now.format(NAME).to_string())).await?;
             let unwritable = |error: io::Error| unwritable(&backup.path, &error);
-            let all = backups(folder).await.map_err(unwritable)?;
+            let all = backups(folder, now).await.map_err(unwritable)?;
             let keep = usize::try_from(keep.max(1)).unwrap_or(usize::MAX);
             for (_, path) in &all[..all.len().saturating_sub(keep)] {
                 if remove(path).await {
@@ -121,10 +126,10 @@ impl Store {
         let file = tokio::fs::File::open(unchecked).await.map_err(unwritable)?;
         file.sync_all().await.map_err(unwritable)?;
         backup.bytes = file.metadata().await.map_err(unwritable)?.len();
-        if tokio::fs::symlink_metadata(to).await.is_ok() {
-            return Err(Problem::BackupExists(to.to_owned()));
-        }
-        tokio::fs::rename(unchecked, to).await.map_err(unwritable)?;
+        give_name(unchecked, to).await.map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => Problem::BackupExists(to.to_owned()),
+            _ => unwritable(error),
+        })?;
         let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let folder = tokio::fs::File::open(folder).await.map_err(unwritable)?;
         folder.sync_all().await.map_err(unwritable)?;
@@ -195,15 +200,17 @@ impl Store {
     }
 }
 
-/// When the newest of the scheduled backups in `folder` was made; `None`: there is none. Fails if it cannot be read.
-pub async fn newest_backup(folder: &Path) -> io::Result<Option<DateTime<Utc>>> {
-    Ok(backups(folder).await?.last().map(|(at, _)| *at))
+/// When the newest of the scheduled backups in `folder` was made, but for those named after a moment later than `now`;
+/// `None`: there is none. Fails if the folder cannot be read.
+pub async fn newest_backup(folder: &Path, now: DateTime<Utc>) -> io::Result<Option<DateTime<Utc>>> {
+    Ok(backups(folder, now).await?.last().map(|(at, _)| *at))
 }
 
-/// The scheduled backups in `folder`, oldest first: the files that are named exactly as ours are.
-async fn backups(folder: &Path) -> io::Result<Vec<(DateTime<Utc>, PathBuf)>> {
+/// The scheduled backups in `folder` up to `now`, oldest first: the files that are named exactly as ours are.
+async fn backups(folder: &Path, now: DateTime<Utc>) -> io::Result<Vec<(DateTime<Utc>, PathBuf)>> {
     let named = files(folder).await?.into_iter();
     let mut found: Vec<_> = named.filter_map(|(name, path)| Some((made_at(&name)?, path))).collect();
+    found.retain(|(at, _)| *at <= now);
     found.sort_unstable();
     Ok(found)
 }
@@ -246,6 +253,23 @@ async fn remove(path: &Path) -> bool {
     removed.is_ok()
 }
 
+/// Renames a file; fails if the new name is taken, though it be only since a moment ago. Where the file system cannot
+/// rename so (NFS), a second link does: it is made only if the name is free.
+async fn give_name(unchecked: &Path, to: &Path) -> io::Result<()> {
+    let (from, new) = (unchecked.to_owned(), to.to_owned());
+    let renamed = tokio::task::spawn_blocking(move || {
+        rustix::fs::renameat_with(CWD, from, CWD, new, RenameFlags::NOREPLACE)
+    });
+    match renamed.await? {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            tokio::fs::hard_link(unchecked, to).await?;
+            remove(unchecked).await;
+            Ok(())
+        }
+        done => Ok(done?),
+    }
+}
+
 /// A name beside `to` that nobody else uses.
 fn unchecked(to: &Path) -> PathBuf {
     let mut name = to.as_os_str().to_owned();
@@ -268,5 +292,26 @@ fn unwritable(to: &Path, error: &io::Error) -> Problem {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Problem::BackupFull(to.to_owned()),
         _ => Problem::BackupUnwritable { to: to.to_owned(), reason: error.to_string() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_name_that_was_taken_meanwhile_is_not_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let [made, to] = ["made", "to"].map(|name| folder.path().join(name));
+        std::fs::write(&made, "a copy").unwrap();
+        std::fs::write(&to, "precious").unwrap();
+        let error = give_name(&made, &to).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read_to_string(&to).unwrap(), "precious");
+
+        std::fs::remove_file(&to).unwrap();
+        give_name(&made, &to).await.unwrap();
+        assert_eq!(std::fs::read_to_string(&to).unwrap(), "a copy");
+        assert!(!made.exists());
     }
 }

@@ -59,6 +59,9 @@ pub(super) struct Plan {
 impl Store {
     /// Forgets what no kept snapshot needs, in small transactions; doing it again changes nothing. A failure leaves a
     /// part of it for the next time, and no snapshot that is kept is ever short of anything.
+    ///
+    /// Ages count up to `now` or to the newest audit of the record, whichever is earlier: a clock that jumps ahead makes
+    /// nothing old until audits were recorded by it, and a record that nobody adds to keeps what it has.
     pub async fn forget(&self, policy: &config::Retention, now: DateTime<Utc>) -> Result<Forgotten, Error> {
         let plan = self.plan_forgetting(policy, now).await?;
         self.carry_out(plan, now).await
@@ -103,6 +106,9 @@ async fn plan(
 ) -> Result<Plan, Problem> {
     let upto =
         sqlx::query_scalar("SELECT COALESCE(MAX(seq), 0) FROM audit").fetch_one(&mut *connection).await?;
+    let newest: Option<i64> =
+        sqlx::query_scalar("SELECT MAX(at_ms) FROM audit").fetch_one(&mut *connection).await?;
+    let now = newest.map(time).transpose()?.map_or(now, |newest| newest.min(now));
     let orgs: Vec<i64> = sqlx::query_scalar("SELECT id FROM org").fetch_all(&mut *connection).await?;
     let mut done = Forgotten::default();
     let (mut unneeded, mut needed) = (HashSet::new(), HashSet::new());

@@ -182,3 +182,18 @@ async fn a_refused_secret_is_told_as_such() {
     let error = org.try_audit().await.unwrap_err();
     assert_eq!(error.reason(), "auth", "{error}");
 }
+
+#[tokio::test]
+async fn a_failure_that_cannot_be_recorded_is_told_once() {
+    let mut org = Harness::start(story()).await;
+    org.faults(always(CLIENTS, "500")).await;
+    org.try_audit().await.unwrap_err();
+    assert!(org.auditor.take_trouble().is_none(), "that one is recorded");
+
+    org.store.close().await;
+    org.restart();
+    org.try_audit().await.unwrap_err();
+    let trouble = org.auditor.take_trouble().expect("the database takes nothing");
+    assert!(trouble.to_string().contains("database"), "{trouble}");
+    assert!(org.auditor.take_trouble().is_none());
+}

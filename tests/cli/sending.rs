@@ -54,13 +54,13 @@ async fn an_audit_delivers_what_it_has_to_tell() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_message_is_sent_again_or_taken_out_by_hand() {
     let workplace = Workplace::new().await;
-    let refusing = receiver(400).await;
+    let refusing = receiver(410).await;
     configure(&workplace, &refusing);
     let text = workplace.run(&["audit"]).ends_with(0).stdout;
     assert!(text.contains("1 given up") && text.contains("scopewarden outbox list"), "{text}");
     let dead = outbox(&workplace, &["--state", "dead"]);
     let [message] = dead.as_slice() else { panic!("{dead:?}") };
-    assert!(message["detail"].as_str().unwrap().contains("400"), "{message}");
+    assert!(message["detail"].as_str().unwrap().contains("410"), "{message}");
     let table = workplace.run(&["outbox", "list"]).ends_with(0).stdout;
     assert!(table.contains("secops") && table.contains("dead"), "{table}");
 
@@ -89,7 +89,7 @@ async fn a_dead_message_is_sent_again_or_taken_out_by_hand() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_outbox_says_what_to_do_about_the_dead_and_about_receivers_that_are_no_more() {
     let workplace = Workplace::new().await;
-    let refusing = receiver(400).await;
+    let refusing = receiver(410).await;
     configure(&workplace, &refusing);
     workplace.run(&["audit"]).ends_with(0);
     let text = workplace.run(&["outbox", "list"]).ends_with(0).stdout;
@@ -111,4 +111,15 @@ async fn the_outbox_says_what_to_do_about_the_dead_and_about_receivers_that_are_
     let purged = workplace.run(&["outbox", "purge", "--undelivered", "--receiver", "secops"]).ends_with(0);
     assert_eq!(purged.stdout, "purged 1 message\n");
     assert!(outbox(&workplace, &[]).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_waits_and_is_sent_by_the_next_audit() {
+    let workplace = Workplace::new().await;
+    configure(&workplace, &receiver(400).await);
+    let text = workplace.run(&["audit"]).ends_with(0).stdout;
+    assert!(text.contains("Alerts: 0 delivered, 1 to be tried again, 0 given up"), "{text}");
+    configure(&workplace, &receiver(200).await);
+    workplace.run(&["audit"]).ends_with(0);
+    assert_eq!(outbox(&workplace, &["--state", "delivered"]).len(), 1);
 }

@@ -98,11 +98,15 @@ impl Breaker {
         matches!(self, Self::Resting { .. } | Self::Disabled { .. })
     }
 
-    /// Since when a person's word would change something.
-    pub(super) fn silent_since(self) -> Option<DateTime<Utc>> {
+    /// Since when a person's word would change something. If the clock was set back to before that, it is from now on:
+    /// the same clock dates that word.
+    pub(super) fn silent_since(&mut self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         match self {
             Self::Untried | Self::Well => None,
-            Self::Resting { since, .. } | Self::Disabled { since } => Some(since),
+            Self::Resting { since, .. } | Self::Disabled { since } => {
+                *since = now.min(*since);
+                Some(*since)
+            }
         }
     }
 
@@ -201,7 +205,9 @@ mod tests {
         breaker.failed(None, 1, at(0));
         breaker.failed(None, 1, at(9));
         assert!(!breaker.is_well());
-        assert_eq!(breaker.silent_since(), Some(at(9)));
+        assert_eq!(breaker.silent_since(at(10)), Some(at(9)));
+        assert_eq!(breaker.silent_since(at(5)), Some(at(5)), "the clock was set back");
+        assert_eq!(breaker.silent_since(at(7)), Some(at(5)));
         assert_eq!(breaker.accepted(), 2);
         assert!(breaker.is_well());
     }
@@ -245,7 +251,7 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(breaker.is_open(), permit != Permit::All);
-                prop_assert_eq!(breaker.silent_since().is_some(), breaker.is_open());
+                prop_assert_eq!(breaker.silent_since(now).is_some(), breaker.is_open());
             }
         }
 

@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 
 use super::breaker::{Breaker, Permit};
 use crate::{
-    notify::{self, MAX_AGE, Webhook, jitter_seed},
+    notify::{self, Blame, MAX_AGE, Webhook, jitter_seed},
     store::{self, Delivery, Outcome, Settled, Store},
     telemetry::Metrics,
 };
@@ -25,6 +25,10 @@ const BATCH_TIME: TimeDelta = TimeDelta::seconds(30);
 const PATIENCE: u32 = 5;
 /// For how long it makes way.
 const SET_ASIDE: TimeDelta = TimeDelta::hours(1);
+/// A refusal that speaks of the message is believed at the second time, if the receiver took another one in between.
+const REFUSALS: u32 = 2;
+/// For how long after the rest such a message makes way, so that another one is the trial.
+const STEP_ASIDE: TimeDelta = TimeDelta::minutes(1);
 /// How often the queue is searched for what is too old.
 const EXPIRE_EVERY: TimeDelta = TimeDelta::hours(1);
 
@@ -173,8 +177,8 @@ impl Courier {
             Permit::NotBefore(until) => Next::At(until),
             Permit::Nothing => Next::WhenAsked,
         };
-        let asked = match self.breaker.silent_since() {
-            Some(since) => self.store.retried_since(self.receiver.name(), since).await?,
+        let asked = match self.breaker.silent_since(now) {
+            Some(since) => self.store.retried_between(self.receiver.name(), since, now).await?,
             None => false,
         };
         if asked {
@@ -214,7 +218,6 @@ impl Courier {
         now: DateTime<Utc>,
         clock: &(impl Fn() -> DateTime<Utc> + Sync),
     ) -> Outcome {
-        let attempt = message.attempt.saturating_add(1);
         let name = self.receiver.name();
         self.metrics.delivery_attempt(name);
         let outcome = self.receiver.deliver(&message.id, message.body.as_bytes(), now).await;
@@ -235,14 +238,10 @@ impl Courier {
                 self.hasten |= failures >= PATIENCE || (is_first && failures > 0);
                 Outcome::Delivered
             }
-            notify::Outcome::Refused { detail } if attempt >= PATIENCE && self.breaker.is_well() => {
-                let detail = format!("{detail} ({attempt} attempts; it takes other messages)");
-                error!(receiver = name, outbox_id = %message.id, "alert given up: {detail}");
-                Outcome::Dead { reason: "rejected".to_owned(), detail }
-            }
-            notify::Outcome::Refused { detail } => self.postpone(message, "rejected", detail, None, now),
+            notify::Outcome::Refused { blames, detail } => self.refused(message, blames, detail, now),
             notify::Outcome::Retry { reason, detail, after } => {
-                self.postpone(message, reason, detail, after, now)
+                let until = self.rest(message, after, now);
+                self.postpone(message, reason, detail, until, now)
             }
             notify::Outcome::Dead { reason, detail } => {
                 error!(receiver = name, outbox_id = %message.id, "alert given up: {detail}");
@@ -251,7 +250,7 @@ impl Courier {
             notify::Outcome::Disabled { detail } => {
                 error!(
                     receiver = name, outbox_id = %message.id,
-                    "the receiver is gone, and disabled until a reload, a restart or `scopewarden outbox retry`: {detail}"
+                    "the receiver is gone, and disabled until its settings change, a restart, or `scopewarden outbox retry`: {detail}"
                 );
                 self.breaker.gone(now);
                 Outcome::Dead { reason: "gone".to_owned(), detail }
@@ -259,23 +258,44 @@ impl Courier {
         }
     }
 
-    /// The receiver failed: it rests, and the message waits as long; longer if it had its share of trials.
+    /// One refusal proves nothing, and neither do many as long as the receiver takes nothing else: that is an outage.
+    /// Only what is refused again by one that took others since is given up.
+    fn refused(&mut self, message: &Delivery, blames: Blame, detail: String, now: DateTime<Utc>) -> Outcome {
+        let (name, attempt) = (self.receiver.name(), message.attempt.saturating_add(1));
+        let (enough, aside) = match blames {
+            Blame::Message => (REFUSALS, STEP_ASIDE),
+            Blame::Sender => (PATIENCE, TimeDelta::zero()),
+        };
+        if attempt >= enough && self.breaker.is_well() {
+            let detail = format!("{detail} ({attempt} attempts; it takes other messages)");
+            error!(receiver = name, outbox_id = %message.id, "alert given up: {detail}");
+            return Outcome::Dead { reason: "rejected".to_owned(), detail };
+        }
+        let until = self.rest(message, None, now);
+        self.postpone(message, "rejected", detail, until + aside, now)
+    }
+
+    /// The receiver failed: it rests; until when.
+    fn rest(&mut self, message: &Delivery, after: Option<Duration>, now: DateTime<Utc>) -> DateTime<Utc> {
+        self.breaker.failed(after, jitter_seed(&message.id), now)
+    }
+
+    /// The message waits until then; longer if it had its share of trials.
     fn postpone(
-        &mut self,
+        &self,
         message: &Delivery,
         reason: &'static str,
         detail: String,
-        after: Option<Duration>,
+        until: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Outcome {
         let (name, attempt) = (self.receiver.name(), message.attempt.saturating_add(1));
-        let until = self.breaker.failed(after, jitter_seed(&message.id), now);
         let next_at = if attempt >= PATIENCE { until.max(now + SET_ASIDE) } else { until };
         if next_at - message.queued > max_age() {
             error!(receiver = name, outbox_id = %message.id, "alert given up after seven days: {detail}");
             return Outcome::Dead { reason: reason.to_owned(), detail };
         }
-        warn!(receiver = name, outbox_id = %message.id, attempt, until = %until, "alert not delivered: {detail}");
+        warn!(receiver = name, outbox_id = %message.id, attempt, until = %next_at, "alert not delivered: {detail}");
         Outcome::Retry { next_at, reason: reason.to_owned(), detail }
     }
 

@@ -138,28 +138,37 @@ async fn each_status_has_its_outcome() {
     enum Kind {
         Delivered,
         Retry,
-        Refused,
-        Dead,
+        Refused(Blame),
         Disabled,
     }
-    use Kind::{Dead, Delivered, Disabled, Refused, Retry};
+    use Blame::{Message, Sender};
+    use Kind::{Delivered, Disabled, Refused, Retry};
     let table = [
         (200, Delivered, None),
         (202, Delivered, None),
         (204, Delivered, None),
         (304, Retry, Some("redirect")),
-        (400, Dead, Some("rejected")),
-        (401, Refused, Some("rejected")),
-        (403, Refused, Some("rejected")),
-        (404, Refused, Some("rejected")),
-        (405, Dead, Some("rejected")),
+        (400, Refused(Message), Some("rejected")),
+        (401, Refused(Sender), Some("rejected")),
+        (403, Refused(Sender), Some("rejected")),
+        (404, Refused(Sender), Some("rejected")),
+        (402, Refused(Sender), Some("rejected")),
+        (405, Refused(Sender), Some("rejected")),
+        (406, Refused(Sender), Some("rejected")),
+        (407, Refused(Sender), Some("rejected")),
         (408, Retry, Some("timeout")),
         (409, Retry, Some("rejected")),
         (410, Disabled, Some("gone")),
-        (413, Dead, Some("rejected")),
-        (422, Dead, Some("rejected")),
+        (413, Refused(Message), Some("rejected")),
+        (415, Refused(Message), Some("rejected")),
+        (418, Refused(Sender), Some("rejected")),
+        (422, Refused(Message), Some("rejected")),
+        (424, Refused(Sender), Some("rejected")),
         (425, Retry, Some("rejected")),
         (429, Retry, Some("throttled")),
+        (430, Refused(Sender), Some("rejected")),
+        (451, Refused(Sender), Some("rejected")),
+        (499, Refused(Sender), Some("rejected")),
         (500, Retry, Some("server")),
         (502, Retry, Some("server")),
         (503, Retry, Some("server")),
@@ -174,14 +183,11 @@ async fn each_status_has_its_outcome() {
                 assert!(detail.contains(&status.to_string()), "{detail}");
                 Retry
             }
-            Outcome::Refused { detail } => {
+            Outcome::Refused { blames, detail } => {
                 assert!(detail.contains(&status.to_string()), "{detail}");
-                Refused
+                Refused(*blames)
             }
-            Outcome::Dead { detail, .. } => {
-                assert!(detail.contains(&status.to_string()), "{detail}");
-                Dead
-            }
+            Outcome::Dead { .. } => panic!("{status}: no answer is the end of a message"),
             Outcome::Disabled { detail } => {
                 assert!(detail.contains("410"), "{detail}");
                 Disabled

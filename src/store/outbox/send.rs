@@ -46,10 +46,11 @@ const EXPIRE: &str = "UPDATE delivery SET state = 'dead', next_ms = NULL, settle
 #[cfg(test)]
 pub(super) const STATEMENTS: [&str; 6] = [CLAIM, SETTLE, RELEASE, HASTEN, EXPIRE, RETRIED];
 
-/// Only a person's retry makes a delivery younger than its message.
+/// Only a person's retry gives a delivery another date than its message, an earlier one if the clock was set back.
 const RETRIED: &str = "SELECT EXISTS
        (SELECT 1 FROM delivery d JOIN message m ON m.seq = d.message
-        WHERE d.receiver = $1 AND d.state = 'pending' AND d.queued_ms > $2 AND m.created_ms < d.queued_ms)";
+        WHERE d.receiver = $1 AND d.state = 'pending' AND d.queued_ms > $2 AND d.queued_ms <= $3
+          AND m.created_ms <> d.queued_ms)";
 
 /// Adds messages, in order, for each of their receivers, due at once. One without receivers is not kept.
 pub(in crate::store) async fn enqueue(
@@ -230,9 +231,18 @@ impl Store {
         .await
     }
 
-    /// Whether a person sent a message for a receiver back to the queue after `since`.
-    pub async fn retried_since(&self, receiver: &str, since: DateTime<Utc>) -> Result<bool, Error> {
-        let found = sqlx::query_scalar(RETRIED).bind(receiver).bind(since.timestamp_millis());
+    /// Whether a person sent a message for a receiver back to the queue after `since`, and not later than `now`: what is
+    /// dated later was, before somebody set the clock back, heard already.
+    pub async fn retried_between(
+        &self,
+        receiver: &str,
+        since: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Result<bool, Error> {
+        let found = sqlx::query_scalar(RETRIED)
+            .bind(receiver)
+            .bind(since.timestamp_millis())
+            .bind(now.timestamp_millis());
         self.named(found.fetch_one(&self.readers).await.map_err(Problem::from))
     }
 }

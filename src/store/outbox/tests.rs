@@ -160,11 +160,14 @@ async fn a_retry_by_hand_is_noticed_and_a_new_message_is_none() {
     promise(&store, 0, &[("m1", "a", &["ops", "sec"])]).await;
     settle(&store, "ops", "m1", dead(), 1).await;
     promise(&store, 10, &[("m2", "b", &["ops"])]).await;
-    assert!(!store.retried_since("ops", at(2)).await.unwrap());
+    let heard =
+        async |receiver, since, now| store.retried_between(receiver, at(since), at(now)).await.unwrap();
+    assert!(!heard("ops", 2, 700).await);
     store.outbox_retry(&Which::Dead, None, at(700)).await.unwrap();
-    assert!(store.retried_since("ops", at(699)).await.unwrap());
-    assert!(!store.retried_since("ops", at(700)).await.unwrap());
-    assert!(!store.retried_since("sec", at(2)).await.unwrap());
+    assert!(heard("ops", 699, 700).await);
+    assert!(!heard("ops", 700, 701).await);
+    assert!(!heard("ops", 2, 699).await, "dated in the future");
+    assert!(!heard("sec", 2, 701).await);
 }
 
 /// How `SQLite` goes about a statement, a step a line.

@@ -124,7 +124,7 @@ async fn scheduled_backups_keep_the_newest_and_touch_nothing_else() {
     let missing = store.scheduled_backup(&place, 2, at(0)).await.unwrap_err();
     assert!(missing.to_string().contains("backups does not exist"), "{missing}");
     std::fs::create_dir(&place).unwrap();
-    assert_eq!(newest_backup(&place).await.unwrap(), None);
+    assert_eq!(newest_backup(&place, at(0)).await.unwrap(), None);
     let others = [
         "scopewarden-2020.db",
         "scopewarden-20200101T000000Z.db.gz",
@@ -151,11 +151,33 @@ async fn scheduled_backups_keep_the_newest_and_touch_nothing_else() {
     expected.push("scopewarden-20200101T000000Z.db");
     expected.sort_unstable();
     assert_eq!(names(&place), expected);
-    assert_eq!(newest_backup(&place).await.unwrap(), Some(at(3 * 86_400)));
+    assert_eq!(newest_backup(&place, at(3 * 86_400)).await.unwrap(), Some(at(3 * 86_400)));
 
     let error = store.scheduled_backup(&place, 2, at(3 * 86_400)).await.unwrap_err();
     assert!(error.to_string().contains("exists already"), "{error}");
-    assert!(newest_backup(&folder.path().join("none")).await.is_err());
+    assert!(newest_backup(&folder.path().join("none"), at(0)).await.is_err());
+}
+
+#[tokio::test]
+async fn backups_of_the_future_neither_count_nor_go() {
+    let (folder, store) = recorded().await;
+    let place = folder.path().join("backups");
+    std::fs::create_dir(&place).unwrap();
+    let future = ["scopewarden-20990101T000000Z.db", "scopewarden-20990102T000000Z.db"];
+    for name in future {
+        std::fs::write(place.join(name), "made while the clock was wrong").unwrap();
+    }
+    assert_eq!(newest_backup(&place, at(0)).await.unwrap(), None);
+    let mut made = Vec::new();
+    for hour in 0..4 {
+        // A name has no fractions of a second.
+        let now = at(hour * 3_600) + chrono::TimeDelta::milliseconds(700);
+        let backup = store.scheduled_backup(&place, 2, now).await.unwrap();
+        assert!(backup.path.exists(), "the one just made");
+        assert_eq!(newest_backup(&place, now).await.unwrap(), Some(at(hour * 3_600)));
+        made.push(backup.path.file_name().unwrap().to_str().unwrap().to_owned());
+    }
+    assert_eq!(names(&place), [made[2].as_str(), made[3].as_str(), future[0], future[1]]);
 }
 
 #[tokio::test]

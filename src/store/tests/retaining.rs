@@ -70,6 +70,20 @@ async fn old_content_goes_and_the_evidence_stays() {
 }
 
 #[tokio::test]
+async fn a_clock_that_jumps_ahead_makes_nothing_old() {
+    let (_folder, store) = store().await;
+    days(&store, 3).await;
+    let done = store.forget(&POLICY, at(400 * DAY)).await.unwrap();
+    assert_eq!((done.kept, done.contents), (3, 0), "no audit is older than two days beside the newest");
+    Audit { id: "later".to_owned(), seconds: 400 * DAY, ..Audit::new(0, &snapshot(&["c1"])) }
+        .record(&store)
+        .await
+        .unwrap();
+    let done = store.forget(&POLICY, at(400 * DAY)).await.unwrap();
+    assert_eq!((done.kept, done.contents), (3, 1), "time passed, and an audit says so");
+}
+
+#[tokio::test]
 async fn content_that_comes_back_is_stored_again() {
     let (_folder, store) = store().await;
     let seen = days(&store, 60).await;
@@ -182,10 +196,10 @@ async fn a_record_whose_content_was_all_taken_away_is_no_snapshot() {
 #[tokio::test]
 async fn space_of_forgotten_content_is_given_back() {
     let (_folder, store) = store().await;
-    for n in 0..40 {
+    for (n, day) in (0..40).zip((0..39).chain([300])) {
         let scope = format!("{n:08}").repeat(4_000);
         let snapshot = fixtures::snapshot([fixtures::client("c1").scope(&scope)], []);
-        let audit = Audit { id: format!("audit-{n}"), seconds: n * DAY, ..Audit::new(0, &snapshot) };
+        let audit = Audit { id: format!("audit-{n}"), seconds: day * DAY, ..Audit::new(0, &snapshot) };
         audit.record(&store).await.unwrap();
     }
     let pages = |store: Store| async move { number(&store, "PRAGMA page_count").await };

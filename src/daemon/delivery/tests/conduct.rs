@@ -59,20 +59,55 @@ async fn a_receiver_that_was_down_for_eighty_hours_gets_ten_thousand_messages_in
 }
 
 #[tokio::test]
-async fn a_message_that_is_refused_for_good_dies_alone() {
+async fn messages_that_are_refused_for_what_they_say_die_soon_and_hold_nobody_up() {
     let world = World::new().await;
     let (seen, mut courier) = world.receiver("ops").await;
-    seen.unless.lock().unwrap().extend([("\"m1\"", 400), ("\"m3\"", 413)]);
-    world.promise(each(5), &["ops"]).await;
+    seen.unless.lock().unwrap().extend([("\"m0\"", 400), ("\"m2\"", 413), ("\"m3\"", 422)]);
+    world.promise(each(6), &["ops"]).await;
+    while seen.accepted().len() < 3 {
+        world.live(&mut courier, TimeDelta::seconds(1)).await;
+    }
+    assert!(
+        world.passed() < TimeDelta::minutes(1),
+        "the others wait for two short rests: {}",
+        world.passed()
+    );
+    assert_eq!(seen.accepted(), ["m1", "m4", "m5"]);
+    world.pass(TimeDelta::minutes(2));
+    world.live(&mut courier, TimeDelta::minutes(2)).await;
+    assert_eq!(world.count("ops", OutboxState::Dead).await, 3);
+    assert_eq!((seen.attempts(), world.circuit()), (3 + 3 * 2, false), "each of them was refused twice");
+    let dead = &world.store.outbox(None, Some(OutboxState::Dead), 1).await.unwrap()[0];
+    assert!(dead.detail.as_deref().unwrap().contains("2 attempts; it takes other messages"), "{dead:?}");
+}
+
+#[tokio::test]
+async fn the_first_refusals_of_an_outage_kill_nothing() {
+    let world = World::new().await;
+    let (seen, mut courier) = world.receiver("ops").await;
+    world.promise(each(1), &["ops"]).await;
     world.live(&mut courier, TimeDelta::minutes(1)).await;
-    assert_eq!(seen.accepted(), ["m0", "m2", "m4"]);
-    assert_eq!((seen.attempts(), world.circuit()), (5, false));
-    assert_eq!(world.count("ops", OutboxState::Dead).await, 2);
+    assert_eq!(seen.accepted(), ["m0"], "it is well");
+    seen.answers(400);
+    world.promise((1..9).map(|n| (format!("m{n}"), format!("k{n}"))), &["ops"]).await;
+    let mut rests = Vec::new();
+    for _ in 0..6 {
+        let Next::At(until) = world.round(&mut courier).await.next else { panic!("it does not rest") };
+        rests.push((until - world.now()).num_seconds());
+        world.pass(until - world.now());
+    }
+    assert!(
+        rests[..5].is_sorted() && rests[0] < 5 && rests[5] >= 700,
+        "each trial lengthens the rest: {rests:?}"
+    );
+    seen.answers(0);
+    world.live(&mut courier, TimeDelta::hours(1)).await;
+    assert_eq!(world.count("ops", OutboxState::Delivered).await, 9);
 }
 
 #[tokio::test]
 async fn a_receiver_that_refuses_everything_for_hours_kills_nothing() {
-    for status in [401, 403, 404] {
+    for status in [400, 401, 403, 404, 405, 413, 422, 451] {
         let world = World::new().await;
         let (seen, mut courier) = world.receiver("ops").await;
         seen.answers(status);
@@ -168,20 +203,37 @@ async fn a_receiver_that_is_gone_gets_nothing_until_a_person_acts() {
 async fn a_retry_by_hand_ends_a_rest() {
     let world = World::new().await;
     let (seen, mut courier) = world.receiver("ops").await;
-    seen.unless.lock().unwrap().insert("\"m0\"", 422);
     seen.answers(503);
     world.promise(each(2), &["ops"]).await;
     let Next::At(_) = world.round(&mut courier).await.next else { panic!("it does not rest") };
-    assert_eq!(world.count("ops", OutboxState::Dead).await, 1);
     seen.answers(0);
-    seen.unless.lock().unwrap().clear();
     let Next::At(rest) = world.round(&mut courier).await.next else { panic!("it does not rest") };
-    world.store.outbox_retry(&Which::Dead, None, world.now()).await.unwrap();
+    let one = Which::Ids(vec!["m0".to_owned()]);
+    assert_eq!(world.store.outbox_retry(&one, None, world.now()).await.unwrap(), 1);
     world.live(&mut courier, TimeDelta::seconds(1)).await;
     assert!(world.now() < rest, "the rest was over before its time");
-    assert_eq!(seen.accepted(), ["m0"]);
-    world.pass(TimeDelta::seconds(5));
-    world.live(&mut courier, TimeDelta::seconds(1)).await;
+    assert_eq!(seen.accepted(), ["m0", "m1"]);
+}
+
+#[tokio::test]
+async fn a_retry_by_hand_is_heard_though_the_clock_was_set_back() {
+    let world = World::new().await;
+    let (seen, mut courier) = world.receiver("ops").await;
+    world.pass(TimeDelta::days(1));
+    seen.answers(410);
+    world.promise(each(2), &["ops"]).await;
+    assert_eq!(world.round(&mut courier).await.next, Next::WhenAsked);
+    // Asked again, refused again: what waits is dated by a clock that runs ahead.
+    world.store.outbox_retry(&Which::Undelivered, None, world.now()).await.unwrap();
+    assert_eq!(world.round(&mut courier).await.next, Next::WhenAsked);
+    world.pass(TimeDelta::days(-1));
+    for _ in 0..3 {
+        assert_eq!(world.round(&mut courier).await.next, Next::WhenAsked);
+    }
+    assert_eq!(seen.attempts(), 2, "nobody asked since");
+    seen.answers(0);
+    world.store.outbox_retry(&Which::Undelivered, None, world.now()).await.unwrap();
+    world.live(&mut courier, TimeDelta::minutes(1)).await;
     assert_eq!(seen.accepted(), ["m0", "m1"]);
 }
 
