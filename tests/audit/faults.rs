@@ -1,6 +1,7 @@
 //! Whatever the platform does: no false removal, no partial record, the last good metrics, a bounded reason.
 
 use serde_json::{Value, json};
+use sqlx::{SqlitePool, sqlite::SqliteConnectOptions};
 
 use crate::harness::{Harness, story};
 
@@ -190,10 +191,13 @@ async fn a_failure_that_cannot_be_recorded_is_told_once() {
     org.try_audit().await.unwrap_err();
     assert!(org.auditor.take_trouble().is_none(), "that one is recorded");
 
-    org.store.close().await;
-    org.restart();
-    org.try_audit().await.unwrap_err();
-    let trouble = org.auditor.take_trouble().expect("the database takes nothing");
-    assert!(trouble.to_string().contains("database"), "{trouble}");
+    let options = SqliteConnectOptions::new().filename(org.store.path());
+    let raw = SqlitePool::connect_with(options).await.unwrap();
+    let trigger = "CREATE TRIGGER t BEFORE INSERT ON failure BEGIN SELECT RAISE(ABORT, 'no failures'); END";
+    sqlx::query(trigger).execute(&raw).await.unwrap();
+    let error = org.try_audit().await.unwrap_err();
+    assert_eq!(error.reason(), "server", "the audit's own trouble comes first: {error}");
+    let trouble = org.auditor.take_trouble().expect("the failure is not recorded");
+    assert!(trouble.to_string().contains("no failures"), "{trouble}");
     assert!(org.auditor.take_trouble().is_none());
 }
