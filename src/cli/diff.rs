@@ -3,7 +3,7 @@
 mod moment;
 mod tell;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ use super::{
 use crate::{
     daemon::clock,
     domain::drift,
-    store::{Past, Store, Unavailable},
+    store::{Store, Unavailable},
 };
 
 /// Shows what changed between two recorded moments, why, and what clients gained or lost by it
@@ -43,23 +43,23 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::Error> {
-    let (org, store, last) = arguments.org.open_last().await?;
+    let (org, store) = arguments.org.open_record().await?;
     let now = clock::now();
-    let to = match &arguments.to {
-        Some(moment) => past(&store, &org, "--to", moment, now).await?,
-        None => last,
+    let to = time_of(&store, &org, "--to", arguments.to.as_ref(), now).await?;
+    let from = time_of(&store, &org, "--from", arguments.from.as_ref(), now).await?;
+    let none = |option: &str, at: DateTime<Utc>| {
+        anyhow::anyhow!("{option}: no audit of {org} was recorded by {at}; choose a later moment")
     };
-    let from = match &arguments.from {
-        Some(moment) => past(&store, &org, "--from", moment, now).await?,
-        // Recorded times are whole milliseconds.
-        None => {
-            store.snapshot_at(&org, Some(to.at - TimeDelta::milliseconds(1))).await?.ok_or_else(|| {
-                anyhow::anyhow!(
-                    "the audit {} of {org} is the first: there is nothing to compare with",
-                    to.audit
-                )
-            })?
+    let (from, to) = match (store.snapshots(&org, from, to).await?, from, to) {
+        (Some((Some(from), to)), ..) => (from, to),
+        (Some((None, to)), None, _) => {
+            anyhow::bail!("the audit {} of {org} is the first: there is nothing to compare with", to.audit)
         }
+        (Some((None, _)), Some(at), _) => return Err(none("--from", at)),
+        (None, _, Some(at)) if !store.audits(Some(&org), 1).await?.is_empty() => {
+            return Err(none("--to", at));
+        }
+        (None, ..) => return Err(nothing_recorded(&org)),
     };
     if from.at > to.at {
         return Err(Usage(format!("--from ({}) is later than --to ({})", from.at, to.at)).into());
@@ -102,26 +102,22 @@ fn unavailable(asked: &Unavailable) -> Value {
     json!({ "audit": asked.audit, "at": asked.at })
 }
 
-/// The audit that a moment stands for.
-async fn past(
+/// The time that a moment stands for.
+async fn time_of(
     store: &Store,
     org: &str,
     option: &str,
-    moment: &Moment,
+    moment: Option<&Moment>,
     now: DateTime<Utc>,
-) -> Result<Past, anyhow::Error> {
-    let at = match moment {
-        Moment::At(at) => *at,
-        Moment::Ago(ago) => now.checked_sub_signed(*ago).unwrap_or(DateTime::<Utc>::MIN_UTC),
-        Moment::Audit(id) => recorded_at(store, org, id)
+) -> Result<Option<DateTime<Utc>>, anyhow::Error> {
+    Ok(Some(match moment {
+        None => return Ok(None),
+        Some(Moment::At(at)) => *at,
+        Some(Moment::Ago(ago)) => now.checked_sub_signed(*ago).unwrap_or(DateTime::<Utc>::MIN_UTC),
+        Some(Moment::Audit(id)) => recorded_at(store, org, id)
             .await?
             .ok_or_else(|| Usage(format!("{option}: no audit {id} of {org} is recorded")))?,
-    };
-    match store.snapshot_at(org, Some(at)).await? {
-        Some(past) => Ok(past),
-        None if store.snapshot_at(org, None).await?.is_none() => Err(nothing_recorded(org)),
-        None => anyhow::bail!("{option}: no audit of {org} was recorded by {at}; choose a later moment"),
-    }
+    }))
 }
 
 /// When an audit was recorded. Recent audits are the likely ones, so more and more of the past is looked at.

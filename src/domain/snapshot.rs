@@ -134,28 +134,64 @@ impl Snapshot {
     /// Rebuilds a snapshot from stored versions, trusting their hashes (`verify` checks those).
     /// Fails if a body is not an entity of its kind.
     pub fn restore(versions: impl IntoIterator<Item = (EntityKey, Version)>) -> Result<Self, RestoreError> {
-        let mut snapshot = Self::default();
-        for (key, version) in versions {
-            match key.kind {
-                EntityKind::Client => {
-                    let client: Client = read(&key, &version.body)?;
-                    snapshot.clients.insert(client.id.clone(), client);
+        let changes = versions.into_iter().map(|(key, version)| Change { key, now: Some(version) });
+        Self::default().changed(changes)
+    }
+
+    /// This snapshot after changes: the inverse of [`Snapshot::changes_since`], trusting hashes as
+    /// [`Snapshot::restore`] does. Fails if a body is not an entity of its kind.
+    pub fn changed(mut self, changes: impl IntoIterator<Item = Change>) -> Result<Self, RestoreError> {
+        for Change { key, now } in changes {
+            match now {
+                Some(version) => {
+                    self.put(&key, &version.body)?;
+                    self.hashes.insert(key, version.hash);
                 }
-                EntityKind::Role => {
-                    let role: Role = read(&key, &version.body)?;
-                    snapshot.roles.insert(role.id.clone(), role);
+                None => {
+                    self.remove(&key);
+                    self.hashes.remove(&key);
                 }
-                EntityKind::Division => {
-                    let division: Division = read(&key, &version.body)?;
-                    snapshot.divisions.get_or_insert_default().insert(division.id.clone(), division);
-                }
-                EntityKind::Catalogue => snapshot.catalogue = Some(read(&key, &version.body)?),
-                EntityKind::OwnGrants => snapshot.own_grants = Some(read(&key, &version.body)?),
-                EntityKind::Settings => snapshot.settings = read(&key, &version.body)?,
             }
-            snapshot.hashes.insert(key, version.hash);
         }
-        Ok(snapshot)
+        Ok(self)
+    }
+
+    fn put(&mut self, key: &EntityKey, body: &str) -> Result<(), RestoreError> {
+        match key.kind {
+            EntityKind::Client => {
+                let client: Client = read(key, body)?;
+                self.clients.insert(client.id.clone(), client);
+            }
+            EntityKind::Role => {
+                let role: Role = read(key, body)?;
+                self.roles.insert(role.id.clone(), role);
+            }
+            EntityKind::Division => {
+                let division: Division = read(key, body)?;
+                self.divisions.get_or_insert_default().insert(division.id.clone(), division);
+            }
+            EntityKind::Catalogue => self.catalogue = Some(read(key, body)?),
+            EntityKind::OwnGrants => self.own_grants = Some(read(key, body)?),
+            EntityKind::Settings => self.settings = read(key, body)?,
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, key: &EntityKey) {
+        match key.kind {
+            EntityKind::Client => drop(self.clients.remove(key.id.as_str())),
+            EntityKind::Role => drop(self.roles.remove(key.id.as_str())),
+            EntityKind::Division => {
+                if let Some(divisions) = &mut self.divisions {
+                    divisions.remove(key.id.as_str());
+                }
+                // As it is read back: what has no entity was never read.
+                self.divisions = self.divisions.take().filter(|divisions| !divisions.is_empty());
+            }
+            EntityKind::Catalogue => self.catalogue = None,
+            EntityKind::OwnGrants => self.own_grants = None,
+            EntityKind::Settings => self.settings = Settings::default(),
+        }
     }
 
     /// The digest of the whole configuration.

@@ -21,7 +21,7 @@ use crate::domain::{
     Fact, Gap,
     evidence::Hash,
     finding::Finding,
-    snapshot::{EntityKey, EntityKind, Snapshot, Version},
+    snapshot::{Change, EntityKey, EntityKind, RestoreError, Snapshot, Version},
 };
 
 /// Findings read by one query.
@@ -110,6 +110,36 @@ impl Store {
         };
         self.named(found.await)
     }
+
+    /// Two recorded audits to compare: the one that [`Store::snapshot_at`] gives for `to`, and before it the one for
+    /// `from` (`None`: the last one of an earlier time than that of `to`), which is `None` where `snapshot_at` gives
+    /// none. `None` if there is none for `to`.
+    ///
+    /// Nearly all of two configurations is the same, so only what differs is read twice.
+    pub async fn snapshots(
+        &self,
+        org: &str,
+        from: Option<DateTime<Utc>>,
+        to: Option<DateTime<Utc>>,
+    ) -> Result<Option<(Option<Past>, Past)>, Error> {
+        let found = async {
+            let mut transaction = self.readers.begin().await?;
+            let connection = &mut *transaction;
+            let Some(org) = org_number(connection, org).await? else { return Ok(None) };
+            let Some(to) = Found::at(connection, org, to).await? else { return Ok(None) };
+            // Recorded times are whole milliseconds.
+            let from = from.map_or(to.place.at_ms - 1, |from| from.timestamp_millis());
+            let Some(from) = Found::by(connection, org, Some(from)).await? else {
+                let snapshot = snapshot(connection, org, to.place.seq).await?;
+                return Ok(Some((None, to.past(connection, snapshot).await?)));
+            };
+            let before = snapshot(connection, org, from.place.seq).await?;
+            let after = snapshot_after(connection, org, (from.place.seq, &before), to.place.seq).await?;
+            let from = from.past(connection, before).await?;
+            Ok(Some((Some(from), to.past(connection, after).await?)))
+        };
+        self.named(found.await)
+    }
 }
 
 pub(super) async fn org_number(
@@ -168,24 +198,59 @@ async fn past(
     org: i64,
     at: Option<DateTime<Utc>>,
 ) -> Result<Option<(i64, Past)>, Problem> {
-    let Some(asked) = place(connection, org, at).await? else { return Ok(None) };
-    let found = last_whole(connection, org, asked).await?;
-    let (audit, complete, gaps, chain): (String, bool, String, Vec<u8>) =
-        sqlx::query_as("SELECT id, complete, gaps, chain FROM audit WHERE seq = $1")
-            .bind(found.seq)
-            .fetch_one(&mut *connection)
-            .await?;
-    let instead_of = if found == asked { None } else { Some(unavailable(connection, asked).await?) };
-    let past = Past {
-        audit,
-        at: time(found.at_ms)?,
-        snapshot: snapshot(connection, org, found.seq).await?,
-        gaps: serde_json::from_str(&gaps).map_err(|error| Problem::unreadable("list of gaps", error))?,
-        complete,
-        chain: hash(&chain)?,
-        instead_of,
-    };
-    Ok(Some((found.seq, past)))
+    let Some(found) = Found::at(connection, org, at).await? else { return Ok(None) };
+    let snapshot = snapshot(connection, org, found.place.seq).await?;
+    Ok(Some((found.place.seq, found.past(connection, snapshot).await?)))
+}
+
+/// The audit that answers for a moment.
+#[derive(Clone, Copy)]
+struct Found {
+    place: Place,
+    /// The one that would, if its content were all there.
+    asked: Place,
+}
+
+impl Found {
+    async fn at(
+        connection: &mut SqliteConnection,
+        org: i64,
+        at: Option<DateTime<Utc>>,
+    ) -> Result<Option<Self>, Problem> {
+        Self::by(connection, org, at.map(|at| at.timestamp_millis())).await
+    }
+
+    async fn by(
+        connection: &mut SqliteConnection,
+        org: i64,
+        at_ms: Option<i64>,
+    ) -> Result<Option<Self>, Problem> {
+        let Some(asked) = place(connection, org, at_ms).await? else { return Ok(None) };
+        let place = last_whole(connection, org, asked).await?;
+        Ok(Some(Self { place, asked }))
+    }
+
+    /// Everything that is known of it. `snapshot` is its own.
+    async fn past(self, connection: &mut SqliteConnection, snapshot: Snapshot) -> Result<Past, Problem> {
+        let (audit, complete, gaps, chain): (String, bool, String, Vec<u8>) =
+            sqlx::query_as("SELECT id, complete, gaps, chain FROM audit WHERE seq = $1")
+                .bind(self.place.seq)
+                .fetch_one(&mut *connection)
+                .await?;
+        let instead_of = match self.asked {
+            asked if asked == self.place => None,
+            asked => Some(unavailable(connection, asked).await?),
+        };
+        Ok(Past {
+            audit,
+            at: time(self.place.at_ms)?,
+            snapshot,
+            gaps: serde_json::from_str(&gaps).map_err(|error| Problem::unreadable("list of gaps", error))?,
+            complete,
+            chain: hash(&chain)?,
+            instead_of,
+        })
+    }
 }
 
 /// Where an audit stands in the order of moments: by time, then by number, for a clock may have been set back.
@@ -195,21 +260,21 @@ struct Place {
     seq: i64,
 }
 
-/// The last audit at or before `at`; `None` for `at`: the one recorded last.
+/// The last audit at or before a time in milliseconds; without one, the audit recorded last.
 async fn place(
     connection: &mut SqliteConnection,
     org: i64,
-    at: Option<DateTime<Utc>>,
+    at_ms: Option<i64>,
 ) -> Result<Option<Place>, Problem> {
-    let query = match at {
+    let query = match at_ms {
         None => "SELECT at_ms, seq FROM audit WHERE org = $1 ORDER BY seq DESC LIMIT 1",
         Some(_) => {
             "SELECT at_ms, seq FROM audit WHERE org = $1 AND at_ms <= $2 ORDER BY at_ms DESC, seq DESC LIMIT 1"
         }
     };
     let mut query = sqlx::query_as::<_, (i64, i64)>(query).bind(org);
-    if let Some(at) = at {
-        query = query.bind(at.timestamp_millis());
+    if let Some(at_ms) = at_ms {
+        query = query.bind(at_ms);
     }
     Ok(query.fetch_optional(connection).await?.map(|(at_ms, seq)| Place { at_ms, seq }))
 }
@@ -285,11 +350,57 @@ async fn snapshot(connection: &mut SqliteConnection, org: i64, seq: i64) -> Resu
     .await?;
     let mut versions = Vec::with_capacity(rows.len());
     for (kind, id, bytes, body) in rows {
-        let kind = EntityKind::parse(&kind)
-            .ok_or_else(|| Problem::unreadable("version", format!("no entity is of kind {kind}")))?;
-        versions.push((EntityKey { kind, id }, Version { hash: hash(&bytes)?, body }));
+        versions.push((entity(&kind, id)?, Version { hash: hash(&bytes)?, body }));
     }
-    Snapshot::restore(versions).map_err(|error| {
-        Problem::unreadable(format!("{} {}", error.key.kind.as_str(), error.key.id), error.reason)
-    })
+    Snapshot::restore(versions).map_err(not_an_entity)
+}
+
+/// The configuration that audit number `seq` saw, made from the one that audit number `before` saw by what differs.
+async fn snapshot_after(
+    connection: &mut SqliteConnection,
+    org: i64,
+    (before, known): (i64, &Snapshot),
+    seq: i64,
+) -> Result<Snapshot, Problem> {
+    // By time it comes after, by number it need not: a clock may have been set back.
+    if seq < before {
+        return snapshot(connection, org, seq).await;
+    }
+    let ended: Vec<(String, String)> = sqlx::query_as(
+        "SELECT kind, id FROM version WHERE org = $1 AND until > $2 AND until <= $3 AND since <= $2",
+    )
+    .bind(org)
+    .bind(before)
+    .bind(seq)
+    .fetch_all(&mut *connection)
+    .await?;
+    let begun: Vec<(String, String, Vec<u8>, String)> = sqlx::query_as(
+        "SELECT v.kind, v.id, v.hash, o.body FROM version v JOIN object o ON o.hash = v.hash
+         WHERE v.org = $1 AND v.since > $2 AND v.since <= $3 AND (v.until IS NULL OR v.until > $3)",
+    )
+    .bind(org)
+    .bind(before)
+    .bind(seq)
+    .fetch_all(connection)
+    .await?;
+    let mut changes = Vec::with_capacity(ended.len() + begun.len());
+    for (kind, id) in ended {
+        changes.push(Change { key: entity(&kind, id)?, now: None });
+    }
+    // After those that ended: most of these stand in for one of them.
+    for (kind, id, bytes, body) in begun {
+        let now = Some(Version { hash: hash(&bytes)?, body });
+        changes.push(Change { key: entity(&kind, id)?, now });
+    }
+    known.clone().changed(changes).map_err(not_an_entity)
+}
+
+fn entity(kind: &str, id: String) -> Result<EntityKey, Problem> {
+    let kind = EntityKind::parse(kind)
+        .ok_or_else(|| Problem::unreadable("version", format!("no entity is of kind {kind}")))?;
+    Ok(EntityKey { kind, id })
+}
+
+fn not_an_entity(error: RestoreError) -> Problem {
+    Problem::unreadable(format!("{} {}", error.key.kind.as_str(), error.key.id), error.reason)
 }

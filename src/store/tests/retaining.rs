@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use chrono::TimeDelta;
 use proptest::prelude::*;
 
 use super::*;
@@ -337,6 +338,10 @@ async fn check(store: &Store, told: &BTreeMap<String, Told>, now: i64) {
         let kept = told.kept(now);
         for (index, (seconds, snapshot)) in told.audits.iter().enumerate() {
             let past = store.snapshot_at(org, Some(at(*seconds))).await.unwrap().unwrap();
+            let (before, same) = store.snapshots(org, None, Some(at(*seconds))).await.unwrap().unwrap();
+            assert_eq!(same, past);
+            let earlier = past.at - TimeDelta::milliseconds(1);
+            assert_eq!(before, store.snapshot_at(org, Some(earlier)).await.unwrap());
             if past.instead_of.is_none() {
                 assert_eq!(&past.snapshot, snapshot, "{org} at {seconds}");
                 continue;
