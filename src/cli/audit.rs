@@ -10,8 +10,8 @@ use serde_json::json;
 use super::{
     Exit,
     arguments::{Format, OrgArgs, Usage, severity},
-    diff, findings,
     output::Output,
+    read::{diff, findings},
 };
 use crate::{
     audit::{Auditor, Report, Stage},

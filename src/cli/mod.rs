@@ -3,23 +3,20 @@
 //! Enters: arguments. Leaves: text or JSON on stdout, complaints on stderr, an [`Exit`]. Must never: conclude anything
 //! that the daemon would not, put an escape code into a pipe, or open a port or a file on a bad configuration.
 //!
-//! `arguments`: what several commands take. `output`: the one way to stdout. The rest are the commands.
+//! `arguments`: what several commands take. `output`: the one way to stdout. `read/`: commands that ask the record and
+//! change nothing. The rest are the other commands.
 
-mod access;
 mod arguments;
 mod audit;
 mod backup;
 mod check_config;
-mod clients;
 mod demo;
-mod diff;
-mod findings;
 mod healthcheck;
 mod outbox;
 mod output;
+mod read;
 mod run;
 mod simulate;
-mod verify;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -78,11 +75,11 @@ enum Command {
     Audit(audit::Arguments),
     CheckConfig(check_config::Arguments),
     Simulate(simulate::Arguments),
-    Clients(clients::Arguments),
-    Access(access::Arguments),
-    Diff(diff::Arguments),
-    Findings(findings::Arguments),
-    Verify(verify::Arguments),
+    Clients(read::clients::Arguments),
+    Access(read::access::Arguments),
+    Diff(read::diff::Arguments),
+    Findings(read::findings::Arguments),
+    Verify(read::verify::Arguments),
     Outbox(outbox::Arguments),
     Backup(backup::Arguments),
     Healthcheck(healthcheck::Arguments),
@@ -136,11 +133,11 @@ impl Command {
             Self::Audit(arguments) => audit::run(arguments).await,
             Self::CheckConfig(arguments) => check_config::run(&arguments),
             Self::Simulate(arguments) => simulate::run(&arguments).await,
-            Self::Clients(arguments) => clients::run(&arguments).await,
-            Self::Access(arguments) => access::run(&arguments).await,
-            Self::Diff(arguments) => diff::run(&arguments).await,
-            Self::Findings(arguments) => findings::run(&arguments).await,
-            Self::Verify(arguments) => verify::run(&arguments).await,
+            Self::Clients(arguments) => read::clients::run(&arguments).await,
+            Self::Access(arguments) => read::access::run(&arguments).await,
+            Self::Diff(arguments) => read::diff::run(&arguments).await,
+            Self::Findings(arguments) => read::findings::run(&arguments).await,
+            Self::Verify(arguments) => read::verify::run(&arguments).await,
             Self::Outbox(arguments) => outbox::run(&arguments).await,
             Self::Backup(arguments) => backup::run(&arguments).await,
             Self::Healthcheck(arguments) => healthcheck::run(&arguments).await,

@@ -5,7 +5,7 @@
 //! Leaves: lookups. Must never: decide what a client may do (that is `access`).
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
     sync::LazyLock,
 };
 
@@ -33,7 +33,7 @@ impl Catalogue {
     pub fn compiled_in() -> &'static Self {
         static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| {
             let names: BTreeSet<&str> =
-                operations().iter().flat_map(|operation| operation.permissions.iter().copied()).collect();
+                Operations::compiled_in().iter().flat_map(Operation::permissions).collect();
             let facts = PermissionFacts { allows_conditions: true, division_aware: true };
             Catalogue {
                 permissions: names
@@ -63,44 +63,83 @@ pub enum Mode {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
     /// `GET /api/v2/users/{userId}`.
-    pub name: &'static str,
-    /// The HTTP method.
-    pub method: &'static str,
-    /// The path template.
-    pub path: &'static str,
+    pub name: Box<str>,
     /// How `permissions` combine.
     pub mode: Mode,
     /// The permissions it names, as the definition spells them.
-    pub permissions: Vec<&'static str>,
+    pub permissions: Vec<Box<str>>,
     /// Any one of these scopes lets it through; empty: no scope is declared.
-    pub scopes: Vec<&'static str>,
+    pub scopes: Vec<Box<str>>,
 }
 
-/// When the compiled-in table of operations was taken from the platform's definition.
-pub const OPERATIONS_AS_OF: &str = "2026-08-15";
+impl Operation {
+    /// The HTTP method.
+    pub fn method(&self) -> &str {
+        self.name.split_once(' ').map_or("", |(method, _)| method)
+    }
 
-/// Every operation that this version knows, in the order of the table (by path, then method).
-pub fn operations() -> &'static [Operation] {
-    static OPERATIONS: LazyLock<Vec<Operation>> =
-        LazyLock::new(|| parse_operations(include_str!("data/operations.tsv")));
-    &OPERATIONS
+    /// The path template.
+    pub fn path(&self) -> &str {
+        self.name.split_once(' ').map_or("", |(_, path)| path)
+    }
+
+    /// The permissions that it names.
+    pub fn permissions(&self) -> impl Iterator<Item = &str> {
+        self.permissions.iter().map(AsRef::as_ref)
+    }
+
+    /// The scopes that let it through.
+    pub fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.scopes.iter().map(AsRef::as_ref)
+    }
 }
 
-fn parse_operations(table: &'static str) -> Vec<Operation> {
-    let words = |cell: &'static str, separator: char| {
-        cell.split(separator).filter(|word| !word.is_empty()).collect::<Vec<_>>()
-    };
-    table
-        .lines()
-        .skip(1)
-        .filter_map(|line| {
+/// Every operation of the platform's API, as of some day.
+#[derive(Clone, Debug)]
+pub struct Operations {
+    /// The day (`YYYY-MM-DD`) on which the definition was read.
+    pub as_of: String,
+    /// Sorted by path, then method.
+    list: Vec<Operation>,
+    /// By [`normalised`] name.
+    index: HashMap<String, usize>,
+}
+
+impl Operations {
+    /// Some operations. Of two that differ only in the names of path parameters the first is kept.
+    pub fn new(as_of: String, mut list: Vec<Operation>) -> Self {
+        list.sort_by(|one, other| (one.path(), one.method()).cmp(&(other.path(), other.method())));
+        let mut index = HashMap::with_capacity(list.len());
+        list.retain(|operation| {
+            let at = index.len();
+            match index.entry(normalised(&operation.name)) {
+                Entry::Vacant(entry) => {
+                    entry.insert(at);
+                    true
+                }
+                Entry::Occupied(_) => false,
+            }
+        });
+        Self { as_of, list, index }
+    }
+
+    /// The table that is compiled in, for as long as the platform's own definition has not been read.
+    pub fn compiled_in() -> &'static Self {
+        static OPERATIONS: LazyLock<Operations> =
+            LazyLock::new(|| Operations::parse(OPERATIONS_AS_OF, include_str!("data/operations.tsv")));
+        &OPERATIONS
+    }
+
+    /// Reads a table with a head line and the columns method, path, mode, permissions (by commas), scopes (by spaces).
+    fn parse(as_of: &str, table: &str) -> Self {
+        let words = |cell: &str, separator: char| {
+            cell.split(separator).filter(|word| !word.is_empty()).map(Box::from).collect()
+        };
+        let list = table.lines().skip(1).filter_map(|line| {
             let mut cells = line.split('\t');
             let (method, path, mode) = (cells.next()?, cells.next()?, cells.next()?);
             Some(Operation {
-                // The table is compiled in, so each name is made once for the life of the process.
-                name: Box::leak(format!("{method} {path}").into_boxed_str()),
-                method,
-                path,
+                name: format!("{method} {path}").into_boxed_str(),
                 mode: match mode {
                     "all" => Mode::All,
                     "any" => Mode::Any,
@@ -109,9 +148,67 @@ fn parse_operations(table: &'static str) -> Vec<Operation> {
                 permissions: words(cells.next()?, ','),
                 scopes: words(cells.next()?, ' '),
             })
-        })
-        .collect()
+        });
+        Self::new(as_of.to_owned(), list.collect())
+    }
+
+    /// All of them, by path, then method.
+    pub fn iter(&self) -> std::slice::Iter<'_, Operation> {
+        self.list.iter()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// The place of an operation in the list, by its name (`GET /api/v2/users/{userId}`). The names of path parameters
+    /// do not matter, nor does the method's case.
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.index.get(&normalised(name)).copied()
+    }
+
+    /// The operation at a place of the list.
+    pub fn get(&self, at: usize) -> Option<&Operation> {
+        self.list.get(at)
+    }
 }
+
+impl<'a> IntoIterator for &'a Operations {
+    type Item = &'a Operation;
+    type IntoIter = std::slice::Iter<'a, Operation>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// An operation's name with an upper-case method and every path parameter written `{}`: what stays the same where one
+/// source says `{id}` and another `{userId}`.
+pub fn normalised(name: &str) -> String {
+    let (method, path) = name.trim().split_once(char::is_whitespace).unwrap_or((name, ""));
+    let mut text = method.to_ascii_uppercase();
+    for (at, segment) in path.trim().split('/').enumerate() {
+        text.push(if at == 0 { ' ' } else { '/' });
+        // A parameter may be a part of a segment (`{id}.json`).
+        let mut rest = segment;
+        while let Some((before, after)) = rest.split_once('{') {
+            text.push_str(before);
+            text.push_str("{}");
+            rest = after.split_once('}').map_or("", |(_, after)| after);
+        }
+        text.push_str(rest);
+    }
+    text
+}
+
+/// When the compiled-in table of operations was taken from the platform's definition.
+pub const OPERATIONS_AS_OF: &str = "2026-08-15";
 
 #[cfg(test)]
 mod tests {
@@ -119,11 +216,29 @@ mod tests {
 
     #[test]
     fn the_table_holds_every_operation_with_its_rule() {
-        let count = |mode| operations().iter().filter(|operation| operation.mode == mode).count();
-        assert_eq!(operations().len(), 3321);
+        let operations = Operations::compiled_in();
+        let count = |mode| operations.iter().filter(|operation| operation.mode == mode).count();
+        assert_eq!(operations.len(), 3321);
         assert_eq!((count(Mode::All), count(Mode::Any), count(Mode::None)), (852, 2088, 381));
-        for operation in operations() {
+        for operation in operations {
             assert_eq!(operation.mode == Mode::None, operation.permissions.is_empty(), "{}", operation.name);
+        }
+    }
+
+    #[test]
+    fn an_operation_is_found_whatever_its_parameters_are_called() {
+        let operations = Operations::compiled_in();
+        let at = operations.find("get  /api/v2/users/{id}").unwrap();
+        assert_eq!(&*operations.get(at).unwrap().name, "GET /api/v2/users/{userId}");
+        assert_eq!(
+            operations.find("GET /api/v2/users/me"),
+            None.or(operations.find("GET /api/v2/users/me "))
+        );
+        assert_ne!(operations.find("GET /api/v2/users/me"), Some(at));
+        assert_eq!(operations.find("GET /api/v2/users/{id}/"), None);
+        assert_eq!(normalised("get /a/{b}.json/{c"), "GET /a/{}.json/{}");
+        for (at, operation) in operations.iter().enumerate() {
+            assert_eq!(operations.find(&operation.name), Some(at));
         }
     }
 

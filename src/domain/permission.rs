@@ -13,7 +13,7 @@ use std::{
 use fixedbitset::FixedBitSet;
 
 use super::{
-    catalogue::{Catalogue, operations},
+    catalogue::{Catalogue, Operation, Operations},
     inventory::{Policy, Role},
 };
 
@@ -110,13 +110,14 @@ pub struct Universe {
 }
 
 impl Universe {
-    /// Numbers the permissions of some catalogues and roles (two snapshots share a universe when compared).
+    /// Numbers the permissions of some catalogues, operations and roles (two snapshots share a universe when compared).
     pub fn new<'a>(
         catalogues: impl IntoIterator<Item = &'a Catalogue>,
+        operations: impl IntoIterator<Item = &'a Operations>,
         roles: impl IntoIterator<Item = &'a Role>,
     ) -> Self {
         let mut names: BTreeSet<&str> =
-            operations().iter().flat_map(|operation| operation.permissions.iter().copied()).collect();
+            operations.into_iter().flatten().flat_map(Operation::permissions).collect();
         names.insert(ADMIN);
         for catalogue in catalogues {
             names.extend(catalogue.permissions.keys().map(String::as_str));

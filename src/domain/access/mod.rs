@@ -24,7 +24,7 @@ pub use scope::{ALL_SCOPES, Scopes};
 
 use super::{
     RoleId, ScopeEnforcement,
-    catalogue::{Catalogue, Mode, Operation, operations},
+    catalogue::{Catalogue, Mode, Operation, Operations},
     inventory::{Client, GrantType, Role},
     permission::{PermissionSet, Universe},
     snapshot::Snapshot,
@@ -37,6 +37,8 @@ pub struct Access<'a> {
     pub snapshot: &'a Snapshot,
     /// The catalogue that wildcards are expanded against: the organisation's, else the compiled-in one.
     pub catalogue: &'a Catalogue,
+    /// Every operation of the platform.
+    pub operations: &'a Operations,
     /// The numbering of permissions.
     pub universe: Arc<Universe>,
     /// Permissions that the catalogue knows.
@@ -55,8 +57,9 @@ impl<'a> Access<'a> {
     /// Computes what the roles of a snapshot give.
     pub fn new(snapshot: &'a Snapshot) -> Self {
         let catalogue = snapshot.catalogue.as_ref().unwrap_or_else(|| Catalogue::compiled_in());
-        let universe = Arc::new(Universe::new([catalogue], snapshot.roles.values()));
-        let scopes = Arc::new(Scopes::new(&universe));
+        let operations = Operations::compiled_in();
+        let universe = Arc::new(Universe::new([catalogue], [operations], snapshot.roles.values()));
+        let scopes = Arc::new(Scopes::new(&universe, operations));
         let mut access = Self::numbered(snapshot, catalogue, universe, scopes);
         for (id, role) in &snapshot.roles {
             access.work_out(id, role);
@@ -79,8 +82,9 @@ impl<'a> Access<'a> {
         let (same, in_after): (Vec<_>, Vec<_>) = (after.roles.iter().filter(|(id, _)| needed(id)))
             .partition(|(id, role)| before.roles.get(*id) == Some(*role));
         let roles = in_before.clone().chain(in_after.iter().copied()).map(|(_, role)| role);
-        let universe = Arc::new(Universe::new([old, new], roles));
-        let scopes = Arc::new(Scopes::new(&universe));
+        let operations = Operations::compiled_in();
+        let universe = Arc::new(Universe::new([old, new], [operations], roles));
+        let scopes = Arc::new(Scopes::new(&universe, operations));
         let mut before = Self::numbered(before, old, Arc::clone(&universe), Arc::clone(&scopes));
         let mut after = Self::numbered(after, new, universe, scopes);
         for (id, role) in in_before {
@@ -117,7 +121,8 @@ impl<'a> Access<'a> {
             }
         }
         let (roles, needs) = (HashMap::new(), OnceLock::new());
-        Self { snapshot, catalogue, universe, known, division_aware, scopes, roles, needs }
+        let operations = Operations::compiled_in();
+        Self { snapshot, catalogue, operations, universe, known, division_aware, scopes, roles, needs }
     }
 
     fn work_out(&mut self, id: &'a RoleId, role: &Role) {
@@ -140,15 +145,15 @@ impl<'a> Access<'a> {
     }
 
     /// Every operation with whether a client may call it; `held` is its [`Access::reach`].
-    pub fn operations<'b>(
+    pub fn may_call<'b>(
         &'b self,
         held: &'b PermissionSet,
-    ) -> impl Iterator<Item = (&'static Operation, Option<bool>)> + 'b {
+    ) -> impl Iterator<Item = (&'b Operation, Option<bool>)> + 'b {
         let number = |operation: &Operation| {
-            operation.permissions.iter().filter_map(|name| self.universe.number(name)).collect()
+            operation.permissions().filter_map(|name| self.universe.number(name)).collect()
         };
-        let needs = self.needs.get_or_init(|| operations().iter().map(number).collect());
-        operations().iter().zip(needs).map(|(operation, needs)| {
+        let needs = self.needs.get_or_init(|| self.operations.iter().map(number).collect());
+        self.operations.iter().zip(needs).map(|(operation, needs)| {
             let granted = match operation.mode {
                 Mode::All => Some(needs.iter().all(|&at| held.contains(at))),
                 Mode::Any => Some(needs.iter().any(|&at| held.contains(at))),

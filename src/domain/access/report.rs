@@ -92,7 +92,7 @@ impl Serialize for Granted {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OperationAccess {
     /// `GET /api/v2/users/{userId}`.
-    pub operation: &'static str,
+    pub operation: Box<str>,
     /// By permissions. For clients that act for a user: the upper bound.
     pub granted: Granted,
     /// By scopes, if they were enforced.
@@ -208,7 +208,7 @@ impl Access<'_> {
 
     fn operation_list(&self, client: &Client, bound: Option<UpperBound>) -> Vec<OperationAccess> {
         let reach = self.reach(client);
-        self.operations(&reach)
+        self.may_call(&reach)
             .map(|(operation, granted)| {
                 let in_scope = lets_through(&client.scopes, operation);
                 let by_user = match bound {
@@ -218,7 +218,7 @@ impl Access<'_> {
                     Some(UpperBound::Scopes) => granted.map(|_| in_scope),
                 };
                 OperationAccess {
-                    operation: operation.name,
+                    operation: operation.name.clone(),
                     granted: match by_user {
                         Some(true) => Granted::Yes,
                         Some(false) => Granted::No,

@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::domain::{
-    catalogue::{Operation, operations},
+    catalogue::{Operation, Operations},
     permission::{PermissionSet, Universe},
 };
 
@@ -16,7 +16,7 @@ pub const ALL_SCOPES: &str = "all";
 /// For each scope, the permissions of the operations that it lets through.
 #[derive(Debug)]
 pub struct Scopes {
-    by_scope: HashMap<&'static str, PermissionSet>,
+    by_scope: HashMap<Box<str>, PermissionSet>,
     /// Permissions that some operation without a scope needs, or that no operation names: no scope is known to
     /// stand in front of them.
     free: PermissionSet,
@@ -24,22 +24,27 @@ pub struct Scopes {
 }
 
 impl Scopes {
-    pub(super) fn new(universe: &Universe) -> Self {
+    pub(super) fn new(universe: &Universe, operations: &Operations) -> Self {
         let mut everything = universe.none();
         everything.insert_range(..);
         let mut free = everything.clone();
-        let mut by_scope: HashMap<&'static str, PermissionSet> = HashMap::new();
-        for operation in operations().iter().filter(|operation| !operation.scopes.is_empty()) {
-            let needs = universe.set(operation.permissions.iter().copied());
+        let mut by_scope: HashMap<Box<str>, PermissionSet> = HashMap::new();
+        for operation in operations.iter().filter(|operation| !operation.scopes.is_empty()) {
+            let needs = universe.set(operation.permissions());
             free.difference_with(&needs);
             for scope in &operation.scopes {
-                by_scope.entry(scope).or_insert_with(|| universe.none()).union_with(&needs);
+                by_scope.entry(scope.clone()).or_insert_with(|| universe.none()).union_with(&needs);
             }
         }
-        for operation in operations().iter().filter(|operation| operation.scopes.is_empty()) {
-            free.union_with(&universe.set(operation.permissions.iter().copied()));
+        for operation in operations.iter().filter(|operation| operation.scopes.is_empty()) {
+            free.union_with(&universe.set(operation.permissions()));
         }
         Self { by_scope, free, everything }
+    }
+
+    /// Every scope that an operation names.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.by_scope.keys().map(AsRef::as_ref)
     }
 
     /// The permissions that a client with these scopes could use if scopes were enforced: at least one operation
@@ -60,5 +65,5 @@ impl Scopes {
 pub(super) fn lets_through(scopes: &BTreeSet<String>, operation: &Operation) -> bool {
     operation.scopes.is_empty()
         || scopes.contains(ALL_SCOPES)
-        || operation.scopes.iter().any(|scope| scopes.contains(*scope))
+        || operation.scopes.iter().any(|scope| scopes.contains(&**scope))
 }

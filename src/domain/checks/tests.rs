@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::{
+    catalogue::{Operation, Operations},
     finding::Status,
     fixtures::{catalogue, client, role, snapshot, when},
     privilege,
@@ -145,10 +146,7 @@ fn a_record_that_is_carried_forward_fails_nothing() {
 
 #[test]
 fn the_privileges_are_well_formed_and_exist() {
-    let known: BTreeSet<&str> = crate::domain::catalogue::operations()
-        .iter()
-        .flat_map(|operation| operation.permissions.clone())
-        .collect();
+    let known: BTreeSet<&str> = Operations::compiled_in().iter().flat_map(Operation::permissions).collect();
     let table = privilege::table();
     let lines = include_str!("../data/privileges.tsv").lines().count();
     assert_eq!(table.len(), lines - 1, "a row of privileges.tsv cannot be read");

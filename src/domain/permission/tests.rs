@@ -3,7 +3,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::fixtures::{catalogue, role};
+use crate::domain::{
+    catalogue::Operations,
+    fixtures::{catalogue, role},
+};
 
 /// (what the role gives, permission asked for, whether it is given)
 const CASES: &[(&str, &str, bool)] = &[
@@ -119,7 +122,8 @@ fn a_universe_answers_as_the_pattern_does() {
     let names: BTreeSet<&str> = CASES.iter().map(|(_, permission, _)| *permission).collect();
     for (pattern, permission, given) in CASES {
         let held = role("r").general(permission);
-        let universe = Universe::new([&catalogue(names.iter().copied())], [&held]);
+        let universe =
+            Universe::new([&catalogue(names.iter().copied())], [Operations::compiled_in()], [&held]);
         let mut set = universe.none();
         universe.add_matches(&Pattern::parse(pattern), &mut set);
         let number = universe.number(permission).unwrap();
@@ -178,7 +182,7 @@ proptest! {
         let names: BTreeSet<String> =
             names.into_iter().map(|(d, e, a)| format!("{d}:{e}:{a}")).collect();
         let held = role("r").general(&given);
-        let universe = Universe::new([&catalogue(names.iter().map(String::as_str))], [&held]);
+        let universe = Universe::new([&catalogue(names.iter().map(String::as_str))], [Operations::compiled_in()], [&held]);
         let mut set = universe.none();
         universe.add_matches(&Pattern::parse(&given), &mut set);
         for at in 0..universe.len() {

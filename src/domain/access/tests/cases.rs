@@ -118,7 +118,7 @@ fn a_wildcard_reaches_operations_whose_permission_this_catalogue_lacks() {
     assert!(report.permissions.is_empty(), "nothing of it is in the catalogue");
     let granted = |name: &str| {
         let operations = report.operations.as_ref().unwrap();
-        operations.iter().find(|operation| operation.operation == name).unwrap().granted
+        operations.iter().find(|operation| *operation.operation == *name).unwrap().granted
     };
     assert_eq!(granted("GET /api/v2/outbound/campaigns/{campaignId}"), Granted::Yes);
     assert_eq!(granted("GET /api/v2/oauth/clients"), Granted::No);
@@ -130,7 +130,7 @@ fn all_any_and_none_decide_about_operations() {
         let org = org(client("c").grant("r", "*"), [roles]);
         let access = Access::new(&org);
         let operations = access.report("acme", &org.clients["c"], true, when()).operations.unwrap();
-        operations.into_iter().find(|operation| operation.operation == name).unwrap().granted
+        operations.into_iter().find(|operation| *operation.operation == *name).unwrap().granted
     };
     // ALL: authorization:division:add and authorization:grant:add.
     let all = "POST /api/v2/authorization/divisions";

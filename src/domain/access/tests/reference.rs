@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Keys;
 use crate::domain::{
     RoleId, ScopeEnforcement,
-    catalogue::{Catalogue, Mode, Operation, operations},
+    catalogue::{Catalogue, Mode, Operation, Operations},
     inventory::{Client, GrantType, Role},
     snapshot::Snapshot,
 };
@@ -107,8 +107,10 @@ pub(super) fn power(org: &Snapshot, client: &Client) -> Keys {
 /// Whether enforced scopes would leave a permission usable: some operation that needs it is let through, or no
 /// operation with a scope needs it.
 pub(super) fn in_scope(client: &Client, permission: &str) -> bool {
-    let needing: Vec<&Operation> =
-        operations().iter().filter(|operation| operation.permissions.contains(&permission)).collect();
+    let needing: Vec<&Operation> = Operations::compiled_in()
+        .iter()
+        .filter(|operation| operation.permissions().any(|name| name == permission))
+        .collect();
     client.scopes.contains("all")
         || needing.is_empty()
         || needing.into_iter().any(|operation| lets_through(client, operation))
@@ -117,7 +119,7 @@ pub(super) fn in_scope(client: &Client, permission: &str) -> bool {
 /// Whether a client's scopes let it through to an operation.
 pub(super) fn lets_through(client: &Client, operation: &Operation) -> bool {
     operation.scopes.is_empty()
-        || client.scopes.iter().any(|scope| scope == "all" || operation.scopes.contains(&scope.as_str()))
+        || client.scopes.iter().any(|scope| scope == "all" || operation.scopes().any(|name| name == scope))
 }
 
 /// Whether a client may call an operation; `None`: the operation declares no permission.
@@ -134,9 +136,9 @@ pub(super) fn may_call(org: &Snapshot, client: &Client, operation: &Operation) -
         .filter_map(|grant| org.roles.get(&grant.role))
         .flat_map(|role| sayings(role).into_iter().map(|(text, _)| text))
         .collect();
-    let has = |permission: &&str| sayings.iter().any(|text| gives(text, permission));
+    let has = |permission: &str| sayings.iter().any(|text| gives(text, permission));
     Some(match operation.mode {
-        Mode::All => operation.permissions.iter().all(has),
-        Mode::Any | Mode::None => operation.permissions.iter().any(has),
+        Mode::All => operation.permissions().all(has),
+        Mode::Any | Mode::None => operation.permissions().any(has),
     })
 }

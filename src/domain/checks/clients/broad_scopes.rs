@@ -1,11 +1,10 @@
 //! Clients that may ask for all scopes, or nearly all.
 
-use std::{collections::BTreeSet, sync::LazyLock};
+use std::collections::BTreeSet;
 
 use crate::domain::{
     Fact, Severity,
-    access::{ALL_SCOPES, acts_by_roles},
-    catalogue::operations,
+    access::{ALL_SCOPES, Scopes, acts_by_roles},
     checks::{Check, Facts, Failure, References, Subject},
 };
 
@@ -30,28 +29,21 @@ pub(in crate::domain::checks) const CHECK: Check = Check {
 /// From this share of the known scopes on, what is left out bounds nothing.
 const NEARLY_ALL_PERCENT: usize = 90;
 
-/// Every scope that an operation names.
-fn known() -> &'static BTreeSet<&'static str> {
-    static KNOWN: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
-        operations().iter().flat_map(|operation| operation.scopes.iter().copied()).collect()
-    });
-    &KNOWN
-}
-
 /// How many of the known scopes some scopes amount to: the bare form of a scope includes its `:readonly` form.
-fn amount(scopes: &BTreeSet<String>) -> usize {
+fn amount(known: &Scopes, scopes: &BTreeSet<String>) -> usize {
     let bare = |scope: &str| scope.strip_suffix(":readonly").is_some_and(|bare| scopes.contains(bare));
-    known().iter().filter(|scope| scopes.contains(**scope) || bare(scope)).count()
+    known.names().filter(|scope| scopes.contains(*scope) || bare(scope)).count()
 }
 
-fn evaluate(_: &Facts<'_>, subject: &Subject<'_>) -> Vec<Failure> {
+fn evaluate(facts: &Facts<'_>, subject: &Subject<'_>) -> Vec<Failure> {
     let client = subject.client;
+    let scopes = &facts.access.scopes;
     let all = client.scopes.contains(ALL_SCOPES);
     // Each scope counts for two at most, so short lists need no counting.
-    if !all && client.scopes.len() * 2 * 100 < known().len() * NEARLY_ALL_PERCENT {
+    if !all && client.scopes.len() * 2 * 100 < scopes.names().len() * NEARLY_ALL_PERCENT {
         return Vec::new();
     }
-    let (amount, known) = (amount(&client.scopes), known().len());
+    let (amount, known) = (amount(scopes, &client.scopes), scopes.names().len());
     if !all && amount * 100 < known * NEARLY_ALL_PERCENT {
         return Vec::new();
     }
@@ -79,8 +71,10 @@ fn evaluate(_: &Facts<'_>, subject: &Subject<'_>) -> Vec<Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::known;
+    use std::collections::BTreeSet;
+
     use crate::domain::{
+        catalogue::{Operation, Operations},
         checks::tests::{audit, keys},
         fixtures::{client, snapshot},
         inventory::Client,
@@ -89,6 +83,10 @@ mod tests {
     fn fails<'a>(scopes: impl IntoIterator<Item = &'a str>) -> bool {
         let holder = scopes.into_iter().fold(client("c").of_type("CODE"), Client::scope);
         !keys(&audit(&snapshot([holder], []), &[]), "broad-scopes").is_empty()
+    }
+
+    fn known() -> BTreeSet<&'static str> {
+        Operations::compiled_in().iter().flat_map(Operation::scopes).collect()
     }
 
     fn bare() -> Vec<&'static str> {

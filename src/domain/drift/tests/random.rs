@@ -127,13 +127,15 @@ fn held(snapshot: &Snapshot) -> KeySet {
 }
 
 fn scope_lets_through(client: &Client, permission: &str) -> bool {
-    let operations = crate::domain::catalogue::operations();
-    let mut naming =
-        operations.iter().filter(|operation| operation.permissions.contains(&permission)).peekable();
+    let operations = crate::domain::catalogue::Operations::compiled_in();
+    let mut naming = operations
+        .iter()
+        .filter(|operation| operation.permissions().any(|name| name == permission))
+        .peekable();
     client.scopes.contains("all")
         || naming.peek().is_none()
         || naming.any(|operation| {
-            operation.scopes.is_empty() || operation.scopes.iter().any(|scope| client.scopes.contains(*scope))
+            operation.scopes.is_empty() || operation.scopes().any(|scope| client.scopes.contains(scope))
         })
 }
 

@@ -121,7 +121,7 @@ fn operations(out: &mut Output, list: &[OperationAccess]) -> io::Result<()> {
     ))?;
     let mut table = Table::new([Column::new("granted operation"), Column::new("in scope")]);
     for operation in list.iter().filter(|operation| operation.granted == Granted::Yes) {
-        table.row([operation.operation.into(), if operation.in_scope { "yes" } else { "no" }.into()]);
+        table.row([(&*operation.operation).into(), if operation.in_scope { "yes" } else { "no" }.into()]);
     }
     if yes > 0 { out.table(&table) } else { Ok(()) }
 }

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{
+use crate::cli::{
     Exit,
     arguments::{JsonArgs, OrgArgs, nothing_recorded},
     output::Output,
@@ -17,14 +17,14 @@ use crate::store::Verification;
 /// as well: so compare the chain head with the `chain_head` that receivers got with each alert.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: scopewarden verify --json | jq -r .head")]
-pub(super) struct Arguments {
+pub(in crate::cli) struct Arguments {
     #[command(flatten)]
     org: OrgArgs,
     #[command(flatten)]
     format: JsonArgs,
 }
 
-pub(super) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::Error> {
+pub(in crate::cli) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::Error> {
     let (org, store) = arguments.org.open_record().await?;
     let verified = store.verify(&org).await?;
     if verified.head.is_none() && verified.is_consistent() {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use clap::Args;
 use serde::Serialize;
 
-use super::{
+use crate::cli::{
     Exit,
     arguments::{JsonArgs, OrgArgs},
     output::{Cell, Column, Output, Table},
@@ -22,7 +22,7 @@ use crate::domain::{
 #[command(
     after_help = "Example: scopewarden clients --json | jq '.[] | select(.findings.critical > 0) | .name'"
 )]
-pub(super) struct Arguments {
+pub(in crate::cli) struct Arguments {
     #[command(flatten)]
     org: OrgArgs,
     #[command(flatten)]
@@ -57,7 +57,7 @@ struct Held<'a> {
 /// How many open findings of each severity.
 type Counts = BTreeMap<Severity, usize>;
 
-pub(super) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::Error> {
+pub(in crate::cli) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::Error> {
     let (org, store, last) = arguments.org.open_last().await?;
     let counts = count(&store.findings(Some(&org)).await?);
     let snapshot = &last.snapshot;

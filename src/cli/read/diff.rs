@@ -8,8 +8,8 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use self::moment::Moment;
-pub(super) use self::tell::tell;
-use super::{
+pub(in crate::cli) use self::tell::tell;
+use crate::cli::{
     Exit,
     arguments::{FormatArgs, OrgArgs, Usage, nothing_recorded},
     output::Output,
@@ -29,7 +29,7 @@ use crate::{
 #[command(
     after_help = "Example: scopewarden diff\n         scopewarden diff --from -7d\n         scopewarden diff --from 2026-09-01 --to 2026-09-15T12:00:00Z --json"
 )]
-pub(super) struct Arguments {
+pub(in crate::cli) struct Arguments {
     #[command(flatten)]
     org: OrgArgs,
     /// The earlier moment [default: the audit before --to]
@@ -42,7 +42,7 @@ pub(super) struct Arguments {
     format: FormatArgs,
 }
 
-pub(super) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::Error> {
+pub(in crate::cli) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::Error> {
     let (org, store) = arguments.org.open_record().await?;
     let now = clock::now();
     let to = time_of(&store, &org, "--to", arguments.to.as_ref(), now).await?;

@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 
 use clap::{Args, Subcommand};
 
-use super::{
+use crate::cli::{
     Exit,
     arguments::{JsonArgs, OrgArgs, Usage, did_you_mean, severity},
     output::{Column, Output, Table},
@@ -21,7 +21,7 @@ use crate::domain::{
     args_conflicts_with_subcommands = true,
     after_help = "Example: scopewarden findings --severity high\n         scopewarden findings list --check admin-role --json"
 )]
-pub(super) struct Arguments {
+pub(in crate::cli) struct Arguments {
     #[command(subcommand)]
     action: Option<Action>,
     #[command(flatten)]
@@ -49,7 +49,7 @@ struct List {
     format: JsonArgs,
 }
 
-pub(super) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::Error> {
+pub(in crate::cli) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::Error> {
     let asked = match &arguments.action {
         Some(Action::List(list)) => list,
         None => &arguments.list,
@@ -89,7 +89,7 @@ fn must_exist(check: &str) -> Result<(), Usage> {
 }
 
 /// The worst first, then by client.
-pub(super) fn worst_first<F: Borrow<Finding>>(findings: &mut [F]) {
+pub(in crate::cli) fn worst_first<F: Borrow<Finding>>(findings: &mut [F]) {
     findings.sort_by(|one, other| {
         let (one, other) = (one.borrow(), other.borrow());
         (other.severity.cmp(&one.severity))
@@ -98,7 +98,7 @@ pub(super) fn worst_first<F: Borrow<Finding>>(findings: &mut [F]) {
     });
 }
 
-pub(super) fn table<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Table {
+pub(in crate::cli) fn table<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Table {
     let mut table = Table::new([
         Column::new("severity"),
         Column::new("client"),

@@ -5,7 +5,7 @@ mod tell;
 use chrono::{DateTime, Utc};
 use clap::Args;
 
-use super::{
+use crate::cli::{
     Exit,
     arguments::{FormatArgs, OrgArgs, Usage, did_you_mean},
     output::Output,
@@ -23,7 +23,7 @@ use crate::{
 #[command(
     after_help = "Example: scopewarden access Reporting_Engine_ReadOnly\n         scopewarden access --all --operations | jq -r 'select(.operations[] | .operation == \"DELETE /api/v2/users/{userId}\" and .granted == true) | .client.name'"
 )]
-pub(super) struct Arguments {
+pub(in crate::cli) struct Arguments {
     /// The client, by name or id
     #[arg(value_name = "CLIENT", required_unless_present = "all")]
     client: Option<String>,
@@ -39,7 +39,7 @@ pub(super) struct Arguments {
     format: FormatArgs,
 }
 
-pub(super) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::Error> {
+pub(in crate::cli) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::Error> {
     let (org, _store, last) = arguments.org.open_last().await?;
     let snapshot = &last.snapshot;
     let clients: Vec<&Client> = match &arguments.client {

@@ -1,0 +1,10 @@
+//! Commands that answer from what was recorded.
+//!
+//! Enters: arguments, and the record opened for reading. Leaves: text or JSON on stdout. Must never: call the platform,
+//! or write anything.
+
+pub(super) mod access;
+pub(super) mod clients;
+pub(super) mod diff;
+pub(super) mod findings;
+pub(super) mod verify;
