@@ -20,7 +20,6 @@ use crate::{
     domain::{
         catalogue::{Mode, OPERATIONS_AS_OF, Operation, Operations, normalised},
         contract::Contract,
-        permission::nearest,
     },
 };
 
@@ -251,8 +250,8 @@ impl Reader<'_> {
             let operations = Operations::compiled_in();
             let Some(known) = operations.find(&text).and_then(|at| operations.get(at)) else {
                 let reason = format!(
-                    "is not an operation of the platform's API as of {OPERATIONS_AS_OF}{}; an audit looks for it in the \
-                     organisation's own definition",
+                    "is not an operation of the platform's API as of {OPERATIONS_AS_OF} (an audit looks for it in the \
+                     organisation's own definition){}",
                     hint(&text)
                 );
                 self.warn(&place, &text, &reason);
@@ -297,20 +296,12 @@ impl Reader<'_> {
     }
 }
 
-/// `; did you mean "GET /api/v2/users/{userId}"?`: the operations that are spelt most alike.
+/// `; did you mean "GET /api/v2/users/{userId}"?`: the operations that are spelt most alike, or nothing.
 fn hint(text: &str) -> String {
-    let normal = normalised(text);
-    let operations = Operations::compiled_in();
-    let method = normal.split(' ').next().unwrap_or_default();
-    let names: BTreeMap<String, &str> = operations
-        .iter()
-        .filter(|operation| operation.method() == method)
-        .map(|operation| (normalised(&operation.name), &*operation.name))
-        .collect();
-    let near = nearest(&normal, names.keys().map(String::as_str), OFFERED);
+    let near = Operations::compiled_in().nearest(text, OFFERED);
     if near.is_empty() {
         return String::new();
     }
-    let quoted: Vec<String> = near.into_iter().map(|name| format!("{:?}", names[name])).collect();
+    let quoted: Vec<String> = near.into_iter().map(|name| format!("{name:?}")).collect();
     format!("; did you mean {}?", quoted.join(" or "))
 }

@@ -176,9 +176,7 @@ impl<'a> Facts<'a> {
 
     /// The operation that is spelt most like an unknown one.
     pub(super) fn nearest_operation(&self, unknown: &str) -> Option<&'a str> {
-        let method = unknown.split(' ').next().unwrap_or_default();
-        let names = self.access.operations.iter().filter(|operation| operation.method() == method);
-        nearest(unknown, names.map(|operation| &*operation.name), 1).first().copied()
+        self.access.operations.nearest(unknown, 1).first().copied()
     }
 
     /// Why the list of clients may lack some, if it may.

@@ -314,8 +314,7 @@ fn scopes_hide_power_only_where_they_are_enforced_for_every_grant() {
 fn a_contract_that_changed_is_an_event_of_its_own_and_gives_nobody_anything() {
     let with = |contracts: &[Contract]| {
         let mut snapshot = org([client("a").grant("r", "*")], [role("r").can("routing:queue:view")]);
-        snapshot.contracts =
-            contracts.iter().map(|contract| (contract.key(), contract.clone())).collect();
+        snapshot.contracts = contracts.iter().map(|contract| (contract.key(), contract.clone())).collect();
         snapshot.seal()
     };
     let words = |list: &[&str]| list.iter().map(|&word| word.to_owned()).collect();
@@ -331,9 +330,14 @@ fn a_contract_that_changed_is_an_event_of_its_own_and_gives_nobody_anything() {
         must_be_denied: words(&[]),
         ..old.clone()
     };
-    let [event] = &between("acme", "x", &with(&[old.clone()]), &with(&[new]))[..] else { panic!("one event") };
+    let [event] = &between("acme", "x", &with(&[old.clone()]), &with(&[new]))[..] else {
+        panic!("one event")
+    };
     assert_eq!((event.cause.kind, event.severity), (CauseKind::ContractChanged, Severity::Low));
-    assert_eq!((event.cause.subject.kind.as_str(), event.cause.subject.name.as_str()), ("contract", "Client a"));
+    assert_eq!(
+        (event.cause.subject.kind.as_str(), event.cause.subject.name.as_str()),
+        ("contract", "Client a")
+    );
     assert_eq!(event.cause.details["calls"], json!({ "added": ["GET /api/v2/groups"], "removed": [] }));
     assert_eq!(event.cause.details["must_be_denied"]["removed"], json!(["DELETE /api/v2/users/{userId}"]));
     assert!(event.clients.is_empty());
