@@ -313,6 +313,7 @@ mod tests {
             divisions: set(&["d1"]),
             must_be_denied: set(&["DELETE /api/v2/users/{userId}"]),
             owner: "bi@example.com".to_owned(),
+            permissions: set(&["analytics:conversationDetail:view"]),
             pinned: Some("c1".into()),
             purpose: "reports".to_owned(),
             token_scopes: set(&["users:readonly"]),

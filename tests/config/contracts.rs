@@ -34,7 +34,7 @@ const MESSAGES: [(&str, &[&str]); 9] = [
         "bad-keys.toml",
         &[
             "{file}: \"call\": unknown key; did you mean \"calls\"?",
-            "{file}: \"paperclips\": unknown key; known are client, owner, purpose, divisions, token_scopes, calls, must_be_denied",
+            "{file}: \"paperclips\": unknown key; known are client, owner, purpose, divisions, token_scopes, calls, permissions, must_be_denied",
         ],
     ),
     (
@@ -53,6 +53,8 @@ const MESSAGES: [(&str, &[&str]); 9] = [
         &[
             "{file}: divisions[1]: \"EMEA\" stands there twice",
             "{file}: calls[1]: \"GET /api/v2/routing/queues/{id}\" is the same operation as calls[0]; keep one",
+            "{file}: permissions: \"routing:*:*\" is not a permission, as \"routing:queue:view\"",
+            "{file}: permissions: \"routing:queues\" is not a permission, as \"routing:queue:view\"; did you mean \"routing:queue:add\"?",
             "{file}: must_be_denied[0]: \"delete /api/v2/users/{id}\" is the same operation as calls[2]; keep one",
         ],
     ),

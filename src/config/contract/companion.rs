@@ -56,7 +56,7 @@ fn when(text: &str) -> Result<String, Refusal> {
 }
 
 /// A permission by its full name. It need not be one that operations name: an organisation's catalogue has more.
-fn permission(text: &str) -> Result<String, Refusal> {
+pub(super) fn permission(text: &str) -> Result<String, Refusal> {
     let parts: Vec<&str> = text.split(':').collect();
     let is_word = |part: &&str| {
         !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')

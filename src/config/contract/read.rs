@@ -12,6 +12,7 @@ use std::{
 
 use toml::{Table, Value};
 
+use super::companion::permission;
 use crate::{
     config::{
         file::parse,
@@ -32,8 +33,8 @@ const LONGEST: usize = 500;
 /// Nearest operations that a message offers.
 const OFFERED: usize = 3;
 
-const KEYS: [&str; 7] =
-    ["client", "owner", "purpose", "divisions", "token_scopes", "calls", "must_be_denied"];
+const KEYS: [&str; 8] =
+    ["client", "owner", "purpose", "divisions", "token_scopes", "calls", "permissions", "must_be_denied"];
 const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
 
 /// A contract with what is odd about it.
@@ -124,6 +125,7 @@ impl Reader<'_> {
             divisions: self.words("divisions"),
             token_scopes: self.words("token_scopes"),
             calls: self.operations("calls", &mut seen),
+            permissions: self.permissions(),
             must_be_denied: self.operations("must_be_denied", &mut seen),
             pinned: None,
         };
@@ -137,7 +139,11 @@ impl Reader<'_> {
             );
         }
         self.refuse_unknown_keys();
-        if self.problems.is_empty() && contract.calls.is_empty() && contract.must_be_denied.is_empty() {
+        if self.problems.is_empty()
+            && [&contract.calls, &contract.permissions, &contract.must_be_denied]
+                .iter()
+                .all(|list| list.is_empty())
+        {
             let reason = "declares nothing: list what the client calls in calls = [\"GET /api/v2/…\"]";
             self.problems.push(Problem {
                 field: self.path.display().to_string(),
@@ -205,6 +211,18 @@ impl Reader<'_> {
                 self.refuse(&format!("{key}[{at}]"), Some(quoted(&word)), "stands there twice");
             }
             words.insert(word);
+        }
+        words
+    }
+
+    /// A list of permissions by their full names. They need not be ones that operations name: an organisation's catalogue
+    /// has more.
+    fn permissions(&mut self) -> BTreeSet<String> {
+        let words = self.words("permissions");
+        for word in &words {
+            if let Err(refusal) = permission(word) {
+                self.refuse("permissions", refusal.value, &refusal.reason);
+            }
         }
         words
     }

@@ -39,8 +39,8 @@ pub struct Comparison {
 /// A declared operation that would get 403.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Missing {
-    /// The operation.
-    pub operation: String,
+    /// The operation; `None`: a permission that is declared by its own name.
+    pub operation: Option<String>,
     /// What has to be granted for it.
     pub permissions: Vec<String>,
     /// Where; `*`: wherever it is to work.
@@ -121,11 +121,11 @@ impl Comparison {
     ) -> Self {
         let reach = Reach::of(access, client);
         let anywhere = reach.anywhere(access);
-        let bare = need::of(access, &declared.calls, &access.universe.none());
+        let bare = need::of(access, declared, &access.universe.none());
         let implied = implied(access, declared, &bare, companions, &anywhere);
         let need = if with_implied {
             let also = access.universe.set(implied.iter().map(|one| one.permission.as_str()));
-            need::of(access, &declared.calls, &also)
+            need::of(access, declared, &also)
         } else {
             bare
         };
@@ -242,7 +242,7 @@ impl Judge<'_> {
                 .collect(),
         };
         let no_role = |at: &usize| self.need.unavailable.iter().any(|operation| operation.at == *at);
-        let mut missing = Vec::new();
+        let mut missing: Vec<Missing> = self.named_permissions_missing(&places);
         for at in self.declared.calls.iter().filter(|at| !no_role(at)) {
             let Some(operation) = access.operations.get(*at) else { continue };
             let mut divisions = Vec::new();
@@ -261,7 +261,7 @@ impl Judge<'_> {
             }
             let suffices = |scope: &str| scopes.scopes.iter().any(|needed| needed == scope);
             missing.push(Missing {
-                operation: operation.name.to_string(),
+                operation: Some(operation.name.to_string()),
                 permissions: permissions.into_iter().map(|at| access.universe.name(at).to_owned()).collect(),
                 divisions,
                 scopes: if out_of_scope {
@@ -270,6 +270,25 @@ impl Judge<'_> {
                     Vec::new()
                 },
             });
+        }
+        missing
+    }
+
+    /// Permissions that are declared by name, that a role could give, and that are not held.
+    fn named_permissions_missing(&self, places: &[(DivisionRef, PermissionSet)]) -> Vec<Missing> {
+        let mut missing = Vec::new();
+        for name in &self.declared.permissions {
+            let Some(at) = self.access.universe.number(name).filter(|at| self.need.permissions.contains(*at))
+            else {
+                continue;
+            };
+            let lacking =
+                places.iter().filter(|(_, held)| !held.contains(at)).map(|(place, _)| place.clone());
+            let divisions: Vec<DivisionRef> = lacking.collect();
+            if !divisions.is_empty() {
+                let permissions = vec![name.clone()];
+                missing.push(Missing { operation: None, permissions, divisions, scopes: Vec::new() });
+            }
         }
         missing
     }

@@ -26,8 +26,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::{Deserialize, Serialize};
 
 pub use compare::{Comparison, Excess, Missing, Why};
-pub use need::{Need, Unavailable};
-pub use proposal::{Cost, Proposal, propose};
+pub use need::{Choice, Need, Unavailable};
+pub use proposal::{Cost, Proposal, propose, unknown_permissions};
 pub use role::{Policy, Role};
 pub use scopes::ScopeNeed;
 
@@ -56,6 +56,10 @@ pub struct Contract {
     /// Whom to ask.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub owner: String,
+    /// Permissions that it needs whatever the calls declare: where an alternative would pass and answer too little, or an
+    /// operation declares none.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub permissions: BTreeSet<String>,
     /// The client that it first matched, and belongs to from then on. `None`: it matched none yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pinned: Option<ClientId>,
@@ -158,6 +162,8 @@ impl Contract {
 pub struct Declared {
     /// The operations, by their place in [`Access::operations`].
     pub calls: BTreeSet<usize>,
+    /// Permissions that are needed whatever the operations declare.
+    pub permissions: BTreeSet<String>,
     /// Operations that the platform's definition does not have.
     pub unknown: Vec<String>,
     /// Where they are needed.
@@ -181,7 +187,8 @@ pub enum Places {
 impl Declared {
     /// What a contract declares.
     pub fn by_contract(access: &Access<'_>, contract: &Contract) -> Self {
-        Self::new(access, &contract.calls, &contract.divisions)
+        let permissions = contract.permissions.clone();
+        Self { permissions, ..Self::new(access, &contract.calls, &contract.divisions) }
     }
 
     /// Some operations by name, in some divisions by name or id.

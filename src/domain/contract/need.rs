@@ -7,7 +7,10 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::cover::{self, BUDGET};
+use super::{
+    Declared,
+    cover::{self, BUDGET},
+};
 use crate::domain::{
     access::Access,
     catalogue::Mode,
@@ -24,6 +27,19 @@ pub struct Need {
     pub proven: bool,
     /// Operations that no role could let through here.
     pub unavailable: Vec<Unavailable>,
+    /// Where one of several permissions would do, and which was chosen.
+    pub choices: Vec<Choice>,
+}
+
+/// One permission of several that would do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Choice {
+    /// The operation.
+    pub operation: String,
+    /// What the role has of them.
+    pub chosen: Vec<String>,
+    /// What would do as well, by name.
+    pub others: Vec<String>,
 }
 
 /// An operation that no role could let through, because what it needs cannot be given.
@@ -43,9 +59,12 @@ const NOT_IN_CATALOGUE: &str = "the organisation's catalogue does not have it (a
     there)";
 const GENERAL: &str = "a general permission, which no role should hold";
 
-/// What `calls` (places in [`Access::operations`]) need beside the permissions `also`, which are needed anyway.
-pub(super) fn of(access: &Access<'_>, calls: &BTreeSet<usize>, also: &PermissionSet) -> Need {
+/// What is needed for what is declared, beside the permissions `also`, which are needed anyway.
+pub(super) fn of(access: &Access<'_>, declared: &Declared, also: &PermissionSet) -> Need {
+    let calls = &declared.calls;
     let mut permissions = also.clone();
+    let named = declared.permissions.iter().filter_map(|name| access.universe.number(name));
+    permissions.extend(named.filter(|permission| can_be_given(access, *permission)));
     let mut unavailable = Vec::new();
     let mut clauses = Vec::new();
     for &at in calls {
@@ -75,7 +94,30 @@ pub(super) fn of(access: &Access<'_>, calls: &BTreeSet<usize>, also: &Permission
     let weight = |permission: usize| weight_of(access.universe.name(permission));
     let cover = cover::least(clauses, &weight, BUDGET);
     permissions.extend(cover.chosen);
-    Need { permissions, proven: cover.proven, unavailable }
+    let choices = choices(access, calls, &permissions);
+    Need { permissions, proven: cover.proven, unavailable, choices }
+}
+
+fn choices(access: &Access<'_>, calls: &BTreeSet<usize>, needed: &PermissionSet) -> Vec<Choice> {
+    let names = |list: Vec<usize>| list.into_iter().map(|at| access.universe.name(at).to_owned()).collect();
+    let mut choices = Vec::new();
+    for &at in calls {
+        let Some(operation) = access.operations.get(at).filter(|operation| operation.mode == Mode::Any)
+        else {
+            continue;
+        };
+        let usable = access.needs(at).iter().copied().filter(|permission| can_be_given(access, *permission));
+        let (chosen, others): (Vec<usize>, Vec<usize>) =
+            usable.partition(|permission| needed.contains(*permission));
+        if !chosen.is_empty() && !others.is_empty() {
+            choices.push(Choice {
+                operation: operation.name.to_string(),
+                chosen: names(chosen),
+                others: names(others),
+            });
+        }
+    }
+    choices
 }
 
 /// Of what is `held`, the least that still lets through every one of `calls` that `held` lets through: the rest can go

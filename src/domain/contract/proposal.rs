@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::{
-    Comparison, Declared, Excess, Missing, Places, Unavailable, companion::Companions, compare::Implied,
-    need, role::Role,
+    Choice, Comparison, Declared, Excess, Missing, Places, Unavailable, companion::Companions,
+    compare::Implied, need, role::Role,
 };
 use crate::domain::{
     DivisionRef,
@@ -37,7 +37,9 @@ pub struct Proposal {
     pub implied: Vec<Implied>,
     /// Declared operations that no role could let through here.
     pub unavailable: Vec<Unavailable>,
-    /// Declared operations that the platform does not have.
+    /// Where one of several permissions would do, and which was chosen.
+    pub choices: Vec<Choice>,
+    /// Declared operations (and permissions) that the platform (or the organisation) does not have.
     pub unknown: Vec<String>,
     /// Declared divisions that the organisation does not have.
     pub unknown_divisions: Vec<String>,
@@ -85,7 +87,8 @@ pub fn propose(
         excess,
         implied,
         unavailable: need.unavailable,
-        unknown: declared.unknown.clone(),
+        choices: need.choices,
+        unknown: declared.unknown.iter().cloned().chain(unknown_permissions(access, declared)).collect(),
         unknown_divisions: declared.unknown_divisions.clone(),
         role: Role::dedicated(access, client, &need.permissions),
         divisions: divisions(access, client, declared),
@@ -93,6 +96,12 @@ pub fn propose(
         minimal: need.proven && scopes.proven,
         cost,
     }
+}
+
+/// Permissions that are declared by name and that no role could give here.
+pub fn unknown_permissions(access: &Access<'_>, declared: &Declared) -> Vec<String> {
+    let given = |name: &str| access.universe.number(name).is_some_and(|at| need::can_be_given(access, at));
+    declared.permissions.iter().filter(|name| !given(name)).cloned().collect()
 }
 
 /// Where the role should be granted: where it is declared to be needed; if nothing is said, where the client holds its

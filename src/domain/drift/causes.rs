@@ -345,6 +345,8 @@ fn contract_changed(before: &Snapshot, after: &Snapshot, key: &str) -> Option<Dr
     let nothing = Contract::default();
     let (was, is) = (old.unwrap_or(&nothing), new.unwrap_or(&nothing));
     draft.words(kind, "calls", &was.calls, &is.calls);
+    // Not `permissions`, which every cause has.
+    draft.words(kind, "needed_permissions", &was.permissions, &is.permissions);
     draft.words(kind, "must_be_denied", &was.must_be_denied, &is.must_be_denied);
     draft.words(kind, "divisions", &was.divisions, &is.divisions);
     draft.words(kind, "token_scopes", &was.token_scopes, &is.token_scopes);

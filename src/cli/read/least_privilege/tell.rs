@@ -16,6 +16,8 @@ use crate::{
 
 /// Permissions of little weight that are named before the rest is only counted.
 const SHOWN: usize = 12;
+/// Alternatives that are named before the rest is only counted.
+const OTHERS: usize = 3;
 
 pub(super) fn tell(
     out: &mut Output,
@@ -35,7 +37,7 @@ pub(super) fn tell(
         out.line(format_args!("odd: {warning}"))?;
     }
     for name in &proposal.unknown {
-        out.line(format_args!("not compared: {name} is no operation of the platform's API"))?;
+        out.line(format_args!("not compared: the platform or the organisation has no {name}"))?;
     }
     for name in &proposal.unknown_divisions {
         out.line(format_args!("not compared: the organisation has no division {name}"))?;
@@ -76,7 +78,7 @@ fn missing(out: &mut Output, snapshot: &Snapshot, proposal: &Proposal) -> io::Re
             .chain(one.scopes.iter().map(|scope| format!("scope {scope}")))
             .collect();
         table.row([
-            one.operation.as_str().into(),
+            one.operation.as_deref().unwrap_or("(by name)").into(),
             needs.join(", ").into(),
             places(snapshot, &one.divisions).into(),
         ]);
@@ -179,6 +181,7 @@ fn role(out: &mut Output, snapshot: &Snapshot, client: &Client, proposal: &Propo
         }
         out.table(&table)?;
     }
+    choices(out, proposal)?;
     out.line(format_args!("Grant it in: {}", places(snapshot, &proposal.divisions)))?;
     let cut: Vec<&str> = client
         .scopes
@@ -192,6 +195,25 @@ fn role(out: &mut Output, snapshot: &Snapshot, client: &Client, proposal: &Propo
     out.line(format_args!("Scopes that suffice: {scopes}{cut}"))?;
     out.line("")?;
     out.line("Nothing was applied. --output json prints the role as the API takes it, --output terraform for Terraform.")
+}
+
+/// Where the lightest of several permissions was chosen. It lets the call through; whether it also shows all that the
+/// client wants to see, only its owner knows.
+fn choices(out: &mut Output, proposal: &Proposal) -> io::Result<()> {
+    for choice in &proposal.choices {
+        let others: Vec<&str> = choice.others.iter().take(OTHERS).map(String::as_str).collect();
+        let more = match choice.others.len().saturating_sub(OTHERS) {
+            0 => String::new(),
+            more => format!(" or {more} more"),
+        };
+        out.line(format_args!(
+            "For {}: {}, and not {}{more}. If it answers too little, declare the other one (permissions = [\"…\"]).",
+            choice.operation,
+            choice.chosen.join(", "),
+            others.join(", ")
+        ))?;
+    }
+    Ok(())
 }
 
 fn places(snapshot: &Snapshot, divisions: &[DivisionRef]) -> String {

@@ -52,10 +52,19 @@ fn evaluate(facts: &Facts<'_>, subject: &Subject<'_>) -> Vec<Failure> {
                 ),
             )
         };
+        let (key, title) = match &missing.operation {
+            Some(operation) => {
+                (operation.clone(), format!("{} cannot call {operation}, which its contract declares", client.name))
+            }
+            None => {
+                let permission = missing.permissions.join(", ");
+                (permission.clone(), format!("{} lacks {permission}, which its contract declares", client.name))
+            }
+        };
         Failure {
-            key: missing.operation.clone(),
-            title: format!("{} cannot call {}, which its contract declares", client.name, missing.operation),
-            evidence: format!("The contract of client {} ({}) declares {}; {what}.", client.name, client.id, missing.operation),
+            evidence: format!("The contract of client {} ({}) declares {key}; {what}.", client.name, client.id),
+            key,
+            title,
             next_step,
             rests_on: if place.is_empty() { &[] } else { &[Fact::Divisions, Fact::Catalogue] },
         }

@@ -4,12 +4,13 @@ use super::some;
 use crate::domain::{
     Fact, Severity,
     checks::{Check, Facts, Failure, References, Subject},
-    contract::Declared,
+    contract::{Declared, unknown_permissions},
+    permission::nearest,
 };
 
 pub(in crate::domain::checks) const CHECK: Check = Check {
     id: "contract-unknown-name",
-    title: "Client's contract names only operations and divisions that the organisation has",
+    title: "Client's contract names only operations, permissions and divisions that exist",
     severity: Severity::Low,
     rationale: "A misspelt operation is not compared with anything, and one whose permission the organisation does not \
         have (a licence) cannot be granted by any role. The contract then says less than it seems to.",
@@ -50,15 +51,29 @@ fn evaluate(facts: &Facts<'_>, subject: &Subject<'_>) -> Vec<Failure> {
             &format!("the operation {name}"),
             format!("The platform's definition of {} has no operation {name}.", access.operations.as_of),
             near.map_or_else(
-                || self::CHECK.remediation.to_owned(),
+                || CHECK.remediation.to_owned(),
                 |near| format!("Correct it; did you mean {near:?}?"),
             ),
             &[],
         ));
     }
+    for name in unknown_permissions(access, &declared) {
+        let known = access.catalogue.permissions.keys().map(String::as_str);
+        let near = nearest(&name, known, 1);
+        failures.push(failure(
+            &name,
+            &format!("the permission {name}"),
+            format!("The organisation's catalogue has no permission {name}."),
+            near.first().map_or_else(
+                || CHECK.remediation.to_owned(),
+                |near| format!("Correct it; did you mean {near:?}?"),
+            ),
+            &[Fact::Catalogue],
+        ));
+    }
     for name in &declared.unknown_divisions {
         let known = access.snapshot.divisions.iter().flatten().map(|(_, division)| division.name.as_str());
-        let near = crate::domain::permission::nearest(name, known, 1);
+        let near = nearest(name, known, 1);
         failures.push(failure(
             name,
             &format!("the division {name}"),

@@ -46,7 +46,10 @@ fn what_no_role_can_give_is_unavailable_with_its_reason() {
     assert_eq!(permissions(&proposal.role), ["externalContacts:contact:view".to_owned()].into());
     assert_eq!(proposal.unavailable[0].permissions, ["routing:queue:view"]);
     assert!(proposal.unavailable[0].reason.contains("licence"));
-    assert_eq!(proposal.missing.iter().map(|missing| &*missing.operation).collect::<Vec<_>>(), [CONTACT]);
+    assert_eq!(
+        proposal.missing.iter().filter_map(|missing| missing.operation.as_deref()).collect::<Vec<_>>(),
+        [CONTACT]
+    );
 }
 
 #[test]
@@ -96,8 +99,8 @@ fn divisions_are_missing_and_too_many_one_by_one() {
     let proposal = proposed_in(&org, &[QUEUE, skill], &["Division d1", "nowhere"], false);
     let [missing] = &proposal.missing[..] else { panic!("{:?}", proposal.missing) };
     assert_eq!(
-        (missing.operation.as_str(), &*missing.permissions),
-        (QUEUE, &["routing:queue:view".to_owned()][..])
+        (missing.operation.as_deref(), &*missing.permissions),
+        (Some(QUEUE), &["routing:queue:view".to_owned()][..])
     );
     assert_eq!(json!(missing.divisions), json!(["d1"]));
     let [excess] = &proposal.excess[..] else { panic!("{:?}", proposal.excess) };
@@ -143,6 +146,28 @@ fn companions_are_told_and_join_the_role_when_asked() {
         ["directory:user:view", "groups:team:view"].map(str::to_owned).into()
     );
     assert_eq!(none.scopes, ["users:readonly"]);
+}
+
+#[test]
+fn a_permission_declared_by_name_decides_between_alternatives() {
+    let org = holder(&["analytics:agentConversationDetail:view"], "d1");
+    let access = Access::new(&org);
+    let contract = Contract {
+        calls: [DETAILS.to_owned()].into(),
+        permissions: ["analytics:conversationDetail:view", "analytics:no:such"].map(str::to_owned).into(),
+        ..Contract::default()
+    };
+    let declared = Declared::by_contract(&access, &contract);
+    let proposal = propose("acme", &access, &org.clients["c"], &declared, &Companions::default(), false);
+    assert_eq!(permissions(&proposal.role), ["analytics:conversationDetail:view".to_owned()].into());
+    assert_eq!(proposal.cost, Cost { weight: 30, permissions: 1 });
+    assert_eq!(proposal.unknown, ["analytics:no:such"]);
+    let [missing] = &proposal.missing[..] else { panic!("{:?}", proposal.missing) };
+    assert_eq!(missing.operation, None);
+    assert_eq!(missing.permissions, ["analytics:conversationDetail:view"]);
+    let [choice] = &proposal.choices[..] else { panic!("{:?}", proposal.choices) };
+    assert_eq!(choice.chosen, ["analytics:conversationDetail:view"]);
+    assert_eq!(choice.others, ["analytics:agentConversationDetail:view"]);
 }
 
 #[test]

@@ -50,7 +50,7 @@ proptest! {
         let org = holder(&held, "d1");
         let names: Vec<&str> = places.iter().map(|at| &*operations.get(*at).unwrap().name).collect();
         let proposal = proposed(&org, &names, false);
-        let missing: BTreeSet<&str> = proposal.missing.iter().map(|missing| missing.operation.as_str()).collect();
+        let missing: BTreeSet<&str> = proposal.missing.iter().filter_map(|missing| missing.operation.as_deref()).collect();
         let cut: BTreeSet<&str> = (proposal.excess.iter())
             .filter(|excess| excess.instead.is_empty())
             .map(|excess| excess.permission.as_str())
