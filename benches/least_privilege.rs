@@ -4,7 +4,11 @@
 //! test holds a role of 100 permissions, or an administrator's. Random contracts, each timed by itself: need, exact cover,
 //! scopes, comparison and role. Figures are reported, nothing is asserted.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a report: it prints, and stops where it cannot go on")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a report: it prints, and stops where it cannot go on"
+)]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -44,8 +48,9 @@ fn main() {
             let mut unproven = 0;
             let mut times: Vec<Duration> = (0..CONTRACTS)
                 .map(|_| {
-                    let names: BTreeSet<String> =
-                        (0..calls).map(|_| operations.get(below(operations.len())).unwrap().name.to_string()).collect();
+                    let names: BTreeSet<String> = (0..calls)
+                        .map(|_| operations.get(below(operations.len())).unwrap().name.to_string())
+                        .collect();
                     let begun = Instant::now();
                     let declared = Declared::new(&access, &names, &[]);
                     let proposal = propose("acme", &access, client, &declared, &companions, false);
@@ -55,7 +60,12 @@ fn main() {
                 .collect();
             times.sort_unstable();
             let at = |share: usize| times[(times.len() - 1) * share / 100].as_secs_f64() * 1e3;
-            println!("| {calls} | {holds} | {:.2} ms | {:.2} ms | {:.2} ms | {unproven} of {CONTRACTS} |", at(50), at(99), at(100));
+            println!(
+                "| {calls} | {holds} | {:.2} ms | {:.2} ms | {:.2} ms | {unproven} of {CONTRACTS} |",
+                at(50),
+                at(99),
+                at(100)
+            );
         }
     }
 }
@@ -99,5 +109,6 @@ fn organisation() -> Snapshot {
     };
     let roles: BTreeMap<_, _> = (0..1_000).map(role).map(|role| (role.id.clone(), role)).collect();
     let clients: BTreeMap<_, _> = (0..1_000).map(client).map(|client| (client.id.clone(), client)).collect();
-    Snapshot { clients, roles, catalogue: Some(Catalogue::compiled_in().clone()), ..Snapshot::default() }.seal()
+    Snapshot { clients, roles, catalogue: Some(Catalogue::compiled_in().clone()), ..Snapshot::default() }
+        .seal()
 }

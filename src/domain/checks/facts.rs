@@ -38,6 +38,8 @@ pub(super) struct Facts<'a> {
     /// Permissions that others are of little use without, of those that the catalogue has.
     pub(super) companions: Vec<Pair<'a>>,
     all_companions: &'a Companions,
+    /// Clients by name; filled when a contract first asks.
+    names: OnceCell<HashMap<&'a str, Vec<&'a Client>>>,
     roles: HashMap<&'a RoleId, RoleFacts<'a>>,
     /// For each unknown permission, the known names nearest to it.
     pub(super) suggestions: HashMap<usize, Vec<&'a str>>,
@@ -147,6 +149,7 @@ impl<'a> Facts<'a> {
             access,
             companions: pairs(access, context.companions),
             all_companions: context.companions,
+            names: OnceCell::new(),
             roles,
             suggestions,
             gaps,
@@ -164,8 +167,15 @@ impl<'a> Facts<'a> {
     }
 
     /// The clients of a name.
-    pub(super) fn named<'b>(&self, name: &'b str) -> impl Iterator<Item = &'a Client> + use<'a, 'b> {
-        self.access.snapshot.clients.values().filter(move |client| client.name == name)
+    pub(super) fn named(&self, name: &str) -> &[&'a Client] {
+        let names = self.names.get_or_init(|| {
+            let mut names: HashMap<&str, Vec<&Client>> = HashMap::new();
+            for client in self.access.snapshot.clients.values() {
+                names.entry(&client.name).or_default().push(client);
+            }
+            names
+        });
+        names.get(name).map_or(&[], Vec::as_slice)
     }
 
     /// The name of a client that is spelt most like an unknown one.

@@ -49,7 +49,7 @@ pub(super) fn tell(
     missing(out, snapshot, proposal)?;
     excess(out, snapshot, proposal)?;
     implied(out, proposal)?;
-    role(out, snapshot, client, proposal)
+    role(out, snapshot, client, source, proposal)
 }
 
 fn missing(out: &mut Output, snapshot: &Snapshot, proposal: &Proposal) -> io::Result<()> {
@@ -164,7 +164,13 @@ fn implied(out: &mut Output, proposal: &Proposal) -> io::Result<()> {
     out.table(&table)
 }
 
-fn role(out: &mut Output, snapshot: &Snapshot, client: &Client, proposal: &Proposal) -> io::Result<()> {
+fn role(
+    out: &mut Output,
+    snapshot: &Snapshot,
+    client: &Client,
+    source: &Source,
+    proposal: &Proposal,
+) -> io::Result<()> {
     let role = &proposal.role;
     out.line("")?;
     let proven = if proposal.minimal { "nothing less would do" } else { "not proven to be the least" };
@@ -181,7 +187,7 @@ fn role(out: &mut Output, snapshot: &Snapshot, client: &Client, proposal: &Propo
         }
         out.table(&table)?;
     }
-    choices(out, proposal)?;
+    choices(out, source, proposal)?;
     out.line(format_args!("Grant it in: {}", places(snapshot, &proposal.divisions)))?;
     let cut: Vec<&str> = client
         .scopes
@@ -198,20 +204,19 @@ fn role(out: &mut Output, snapshot: &Snapshot, client: &Client, proposal: &Propo
 }
 
 /// Where the lightest of several permissions was chosen. It lets the call through; whether it also shows all that the
-/// client wants to see, only its owner knows.
-fn choices(out: &mut Output, proposal: &Proposal) -> io::Result<()> {
-    for choice in &proposal.choices {
+/// client wants to see, only its owner knows. What the contract itself decided is not told again.
+fn choices(out: &mut Output, source: &Source, proposal: &Proposal) -> io::Result<()> {
+    let declared = |name: &String| source.contract.permissions.contains(name);
+    for choice in proposal.choices.iter().filter(|choice| !choice.chosen.iter().any(declared)) {
         let others: Vec<&str> = choice.others.iter().take(OTHERS).map(String::as_str).collect();
         let more = match choice.others.len().saturating_sub(OTHERS) {
             0 => String::new(),
             more => format!(" or {more} more"),
         };
-        out.line(format_args!(
-            "For {}: {}, and not {}{more}. If it answers too little, declare the other one (permissions = [\"…\"]).",
-            choice.operation,
-            choice.chosen.join(", "),
-            others.join(", ")
-        ))?;
+        out.line(format_args!("Chosen for {}:", choice.operation))?;
+        let (chosen, others) = (choice.chosen.join(", "), others.join(", "));
+        out.line(format_args!("  {chosen}, and not {others}{more};"))?;
+        out.line("  if it answers too little, name the other one in the contract: permissions = [\"…\"]")?;
     }
     Ok(())
 }

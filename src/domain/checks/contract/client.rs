@@ -35,8 +35,12 @@ fn evaluate(facts: &Facts<'_>, subject: &Subject<'_>) -> Vec<Failure> {
     if *named == *client.id.as_str() {
         return Vec::new();
     }
-    let others: Vec<&str> =
-        (facts.named(named)).filter(|other| other.id != client.id).map(|other| other.id.as_str()).collect();
+    let others: Vec<&str> = facts
+        .named(named)
+        .iter()
+        .filter(|other| other.id != client.id)
+        .map(|other| other.id.as_str())
+        .collect();
     let what = match (client.name == *named, others.is_empty()) {
         (true, true) => return Vec::new(),
         (true, false) => format!("{} has that name too", some(others.iter().copied())),
@@ -71,7 +75,7 @@ pub(in crate::domain::checks) fn orphans(facts: &Facts<'_>) -> Vec<Finding> {
         let (what, next_step) = match contract.matched(snapshot) {
             Match::Client(_) => continue,
             Match::Gone(id) => {
-                let heir: Vec<&str> = facts.named(named).map(|client| client.id.as_str()).collect();
+                let heir: Vec<&str> = facts.named(named).iter().map(|client| client.id.as_str()).collect();
                 let heir = match heir.first() {
                     Some(heir) => {
                         format!(" A client {heir} has that name now; if it is the successor, write its id.")

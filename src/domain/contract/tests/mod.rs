@@ -41,7 +41,6 @@ fn holder(held: &[&str], division: &str) -> Snapshot {
 }
 
 /// A role of the organisation with what a proposed one gives.
-fn as_held(proposed: &Role, left_out: Option<&str>) -> inventory::Role {
-    let kept = permissions(proposed).into_iter().filter(|name| Some(name.as_str()) != left_out);
-    kept.fold(role("r"), |role, name| role.can(&name))
+fn as_held(proposed: &Role) -> inventory::Role {
+    permissions(proposed).into_iter().fold(role("r"), |role, name| role.can(&name))
 }
