@@ -109,6 +109,9 @@ fn organisation() -> Snapshot {
     };
     let roles: BTreeMap<_, _> = (0..1_000).map(role).map(|role| (role.id.clone(), role)).collect();
     let clients: BTreeMap<_, _> = (0..1_000).map(client).map(|client| (client.id.clone(), client)).collect();
-    Snapshot { clients, roles, catalogue: Some(Catalogue::compiled_in().clone()), ..Snapshot::default() }
-        .seal()
+    let mut snapshot = Snapshot::default();
+    snapshot.clients = clients;
+    snapshot.roles = roles;
+    snapshot.catalogue = Some(Catalogue::compiled_in().clone());
+    snapshot.seal()
 }

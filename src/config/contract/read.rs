@@ -191,7 +191,7 @@ impl Reader<'_> {
         for (at, value) in values.into_iter().enumerate() {
             match value {
                 Value::String(text) if !text.trim().is_empty() && text.chars().count() <= LONGEST => {
-                    strings.push(text)
+                    strings.push(text);
                 }
                 Value::String(text) => {
                     let value = quoted(&text);

@@ -52,14 +52,11 @@ fn evaluate(facts: &Facts<'_>, subject: &Subject<'_>) -> Vec<Failure> {
                 ),
             )
         };
-        let (key, title) = match &missing.operation {
-            Some(operation) => {
-                (operation.clone(), format!("{} cannot call {operation}, which its contract declares", client.name))
-            }
-            None => {
-                let permission = missing.permissions.join(", ");
-                (permission.clone(), format!("{} lacks {permission}, which its contract declares", client.name))
-            }
+        let (key, title) = if let Some(operation) = &missing.operation {
+            (operation.clone(), format!("{} cannot call {operation}, which its contract declares", client.name))
+        } else {
+            let permission = missing.permissions.join(", ");
+            (permission.clone(), format!("{} lacks {permission}, which its contract declares", client.name))
         };
         Failure {
             evidence: format!("The contract of client {} ({}) declares {key}; {what}.", client.name, client.id),

@@ -2,6 +2,8 @@
 
 mod random;
 
+use std::slice::from_ref;
+
 use super::*;
 use crate::domain::{
     DivisionRef, ScopeEnforcement,
@@ -330,7 +332,7 @@ fn a_contract_that_changed_is_an_event_of_its_own_and_gives_nobody_anything() {
         must_be_denied: words(&[]),
         ..old.clone()
     };
-    let [event] = &between("acme", "x", &with(&[old.clone()]), &with(&[new]))[..] else {
+    let [event] = &between("acme", "x", &with(from_ref(&old)), &with(&[new]))[..] else {
         panic!("one event")
     };
     assert_eq!((event.cause.kind, event.severity), (CauseKind::ContractChanged, Severity::Low));
@@ -341,7 +343,7 @@ fn a_contract_that_changed_is_an_event_of_its_own_and_gives_nobody_anything() {
     assert_eq!(event.cause.details["calls"], json!({ "added": ["GET /api/v2/groups"], "removed": [] }));
     assert_eq!(event.cause.details["must_be_denied"]["removed"], json!(["DELETE /api/v2/users/{userId}"]));
     assert!(event.clients.is_empty());
-    for (before, after, what) in [(&[][..], &[old.clone()][..], "added"), (&[old.clone()], &[], "removed")] {
+    for (before, after, what) in [(&[][..], from_ref(&old), "added"), (from_ref(&old), &[], "removed")] {
         let [event] = &between("acme", "x", &with(before), &with(after))[..] else { panic!("one event") };
         assert_eq!(event.cause.details["contract"], what);
     }
