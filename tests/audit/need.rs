@@ -97,7 +97,7 @@ async fn the_proposed_role_suffices_and_nothing_of_it_can_go() {
     // Scopes count from here on, so that the proposed ones are tried as well. The auditor is not asked any more.
     org.settings(json!({ "scope_enforcement": "all-grants" })).await;
     let mut dice = Dice(7);
-    let mut taken = 0;
+    let mut narrowed = 0;
     for _ in 0..5 {
         let calls = dice.calls(24);
         let proposal = proposed(&snapshot, &anybody, &calls, &["*".to_owned()]);
@@ -121,12 +121,12 @@ async fn the_proposed_role_suffices_and_nothing_of_it_can_go() {
                 org.admin("PUT", &path, Some(less)).await;
                 let broken = refused(&org, &token, &calls).await;
                 assert!(!broken.is_empty(), "{}:{}:{action} can go", policy.domain, policy.entity_name);
-                taken += 1;
+                narrowed += 1;
             }
         }
         org.admin("DELETE", &path, None).await;
     }
-    assert!(taken > 50, "{taken} permissions were taken away");
+    assert!(narrowed > 50, "{narrowed} permissions were taken away");
 }
 
 #[tokio::test]
