@@ -23,6 +23,7 @@ use crate::{
     config::{Config, Org},
     domain::{
         Gap, Severity,
+        contract::{Contract, companion::Companions},
         event::Event,
         evidence::Hash,
         finding::Finding,
@@ -39,6 +40,8 @@ use crate::{
 pub struct Auditor {
     org: String,
     settings: Settings,
+    contracts: Arc<[Contract]>,
+    companions: Arc<Companions>,
     collector: Collector,
     store: Store,
     metrics: Arc<Metrics>,
@@ -165,6 +168,8 @@ impl Auditor {
         Ok(Self {
             org: org.name.clone(),
             settings: Settings { scope_enforcement: org.scope_enforcement },
+            contracts: Arc::clone(&org.contracts.list),
+            companions: Arc::new(config.companions()),
             collector: Collector::new(org, config.audit.catalogue_max_age, Arc::clone(&metrics))?,
             store,
             metrics,
@@ -271,6 +276,8 @@ impl Auditor {
             org: self.org.clone(),
             audit: audit.to_owned(),
             settings: self.settings,
+            contracts: Arc::clone(&self.contracts),
+            companions: Arc::clone(&self.companions),
             history,
             facts,
             at,

@@ -2,7 +2,7 @@
 //! prints, and its exit code.
 //!
 //! - `workplace`: a folder with a configuration, and a simulated organisation. - `usage`: help, bad arguments, bad
-//!   configurations. - `auditing`: `audit`. - `reading`: the commands that only read. - `sending`: alerts and the
+//!   configurations. - `auditing`: `audit`. - `reading`: the commands that only read. - `needing`: `least-privilege`. - `sending`: alerts and the
 //!   outbox. - `keeping`: backups and retention. - `simulating`: `simulate`. - `pipes`: who reads, and what nobody may read.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, in its helping functions too")]
@@ -13,6 +13,8 @@ mod asking;
 mod auditing;
 #[path = "cli/keeping.rs"]
 mod keeping;
+#[path = "cli/needing.rs"]
+mod needing;
 #[path = "cli/pipes.rs"]
 mod pipes;
 #[path = "cli/reading.rs"]

@@ -5,6 +5,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, in its helping functions too")]
 
+#[path = "config/contracts.rs"]
+mod contracts;
 #[path = "config/secrets.rs"]
 mod secrets;
 
@@ -183,7 +185,9 @@ fn all_regions_are_known_by_domain_and_by_aws_name() {
 #[test]
 fn variables_override_scalars_by_path() {
     let toml = fs::read_to_string(fixtures().join("good-full.toml")).unwrap();
-    let config = Sandbox::new(&toml)
+    let sandbox = Sandbox::new(&toml);
+    fs::create_dir(sandbox.0.path().join("contracts")).unwrap();
+    let config = sandbox
         .load(&[
             ("SCOPEWARDEN_SERVER__LISTEN", "0.0.0.0:1"),
             ("SCOPEWARDEN_STORAGE__URL", "sqlite:other.db"),

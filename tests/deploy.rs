@@ -208,3 +208,25 @@ fn the_role_is_the_same_in_json_and_in_terraform() {
         }
     }
 }
+
+#[test]
+fn the_sample_contract_is_one() {
+    let draft = scopewarden::config::read_list(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/contracts/reporting-engine.toml"),
+    )
+    .unwrap();
+    let contract = draft.contract;
+    assert_eq!((contract.client.as_str(), draft.warnings.len()), ("Reporting_Engine", 0));
+    assert!(
+        ![
+            &contract.calls,
+            &contract.permissions,
+            &contract.must_be_denied,
+            &contract.divisions,
+            &contract.token_scopes
+        ]
+        .iter()
+        .any(|list| list.is_empty())
+    );
+    assert!(!contract.owner.is_empty() && !contract.purpose.is_empty(), "it shows every key");
+}

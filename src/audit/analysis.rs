@@ -12,7 +12,9 @@ use crate::{
     domain::{
         Gap,
         access::Access,
-        checks, drift,
+        checks,
+        contract::{Contract, companion::Companions},
+        drift,
         event::Event,
         evidence::{self, Hash, Link},
         facts::Facts,
@@ -30,6 +32,8 @@ pub(super) struct Input {
     pub(super) org: String,
     pub(super) audit: String,
     pub(super) settings: Settings,
+    pub(super) contracts: Arc<[Contract]>,
+    pub(super) companions: Arc<Companions>,
     pub(super) history: History,
     pub(super) facts: Facts,
     pub(super) at: DateTime<Utc>,
@@ -53,7 +57,7 @@ pub(super) struct Analysis {
 }
 
 pub(super) fn conclude(input: Input) -> Analysis {
-    let Input { org, audit, settings, history, facts, at } = input;
+    let Input { org, audit, settings, contracts, companions, history, facts, at } = input;
     let past = history.past;
     let before = past.as_ref().map(|past| Before {
         at: past.at,
@@ -61,7 +65,7 @@ pub(super) fn conclude(input: Input) -> Analysis {
         gaps: &past.gaps,
         pending_removals: &history.pending_removals,
     });
-    let observed = observe::snapshot(facts, settings, before);
+    let observed = observe::snapshot(facts, settings, &contracts, before);
     let snapshot = &observed.snapshot;
     let old: Option<&Snapshot> = past.as_ref().map(|past| &past.snapshot);
     let changes = snapshot.changes_since(old);
@@ -69,7 +73,13 @@ pub(super) fn conclude(input: Input) -> Analysis {
     let access = Access::new(snapshot);
     let events = old.map(|old| drift::between(&org, &audit, old, snapshot)).unwrap_or_default();
 
-    let context = checks::Context { org: &org, access: &access, gaps: &observed.gaps, now: at };
+    let context = checks::Context {
+        org: &org,
+        access: &access,
+        gaps: &observed.gaps,
+        companions: &companions,
+        now: at,
+    };
     let found = checks::evaluate(&context);
     let seen = |client: &_| snapshot.clients.contains_key(client);
     let life = finding::lifecycle(history.findings, found, &seen, at);

@@ -5,7 +5,7 @@
 
 use std::fmt::{self, Write};
 
-use super::{Backup, Config, Org, Receiver, Retention, SecretUrl, settings::period};
+use super::{Backup, Config, Contracts, Org, Receiver, Retention, SecretUrl, settings::period};
 
 const REDACTED: &str = "<redacted>";
 
@@ -18,7 +18,8 @@ pub fn describe(config: &Config) -> String {
 }
 
 fn write(out: &mut String, config: &Config) -> fmt::Result {
-    let Config { file, storage, server, audit, retention, backup, alerts, orgs, receivers } = config;
+    let Config { file, storage, server, audit, retention, backup, alerts, orgs, receivers, companions } =
+        config;
     writeln!(out, "# {}", file.display())?;
     writeln!(out, "[storage]")?;
     writeln!(out, "url = {:?}", format!("sqlite://{}", storage.path.display()))?;
@@ -38,6 +39,12 @@ fn write(out: &mut String, config: &Config) -> fmt::Result {
     }
     for receiver in receivers {
         write_receiver(out, receiver)?;
+    }
+    for companion in companions {
+        writeln!(out, "\n[[companion]]")?;
+        writeln!(out, "permission = {:?}", companion.when)?;
+        writeln!(out, "needs = {:?}", companion.needs)?;
+        writeln!(out, "reason = {:?}", companion.reason)?;
     }
     Ok(())
 }
@@ -69,7 +76,21 @@ fn write_org(out: &mut String, org: &Org) -> fmt::Result {
     writeln!(out, "client_id = {:?}", org.client_id)?;
     writeln!(out, "client_secret = {REDACTED:?}")?;
     writeln!(out, "scope_enforcement = {:?}", org.scope_enforcement.as_str())?;
+    write_contracts(out, &org.contracts)?;
     write_proxy(out, org.proxy.as_ref())
+}
+
+fn write_contracts(out: &mut String, contracts: &Contracts) -> fmt::Result {
+    let Some(folder) = &contracts.folder else { return Ok(()) };
+    writeln!(out, "contracts = {:?}", folder.display().to_string())?;
+    for contract in contracts.list.iter() {
+        let (calls, denied) = (contract.calls.len(), contract.must_be_denied.len());
+        writeln!(out, "# contract: {:?}, {calls} calls, {denied} to be denied", contract.client)?;
+    }
+    for warning in &contracts.warnings {
+        writeln!(out, "# warning: {warning}")?;
+    }
+    Ok(())
 }
 
 fn write_receiver(out: &mut String, receiver: &Receiver) -> fmt::Result {

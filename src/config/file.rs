@@ -68,7 +68,8 @@ fn read(path: &Path, is_default: bool) -> Result<String, Refusal> {
     })
 }
 
-fn parse(path: &Path, text: &str) -> Result<Table, Vec<Problem>> {
+/// The table that `text` is, the content of the file `path`; or what is wrong with its syntax.
+pub(super) fn parse(path: &Path, text: &str) -> Result<Table, Vec<Problem>> {
     let (_, errors) = DeTable::parse_recoverable(text);
     let errors = match toml::from_str(text) {
         Ok(table) if errors.is_empty() => return Ok(table),

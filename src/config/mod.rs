@@ -4,6 +4,7 @@
 //! Must never: open a port or the database, print a secret, or leave a default for somebody else to apply.
 
 pub mod address;
+mod contract;
 mod describe;
 mod environment;
 mod file;
@@ -25,13 +26,17 @@ use std::{
 use url::Url;
 
 pub use self::{
+    contract::{Contracts, Draft, read_list},
     describe::describe,
     environment::Environment,
     problem::{Problem, Problems},
     secret::Secret,
 };
 use self::{org::Names, problem::Refusal, section::Section};
-use crate::domain::{ScopeEnforcement, Severity};
+use crate::domain::{
+    ScopeEnforcement, Severity,
+    contract::companion::{Companion, Companions},
+};
 
 /// The most organisations; each is a value of a metric label.
 const MOST_ORGS: usize = 100;
@@ -60,6 +65,8 @@ pub struct Config {
     pub orgs: Vec<Org>,
     /// Where alerts go; may be empty. Names unique.
     pub receivers: Vec<Receiver>,
+    /// Permissions that others are of little use without, beside those that are known already.
+    pub companions: Vec<Companion>,
 }
 
 impl Config {
@@ -93,6 +100,7 @@ impl Config {
         let mut names = Names::new();
         let receivers = root
             .tables("receiver", MOST_RECEIVERS, |section| Receiver::read(section, &mut names, &directory));
+        let companions = root.tables("companion", contract::companion::MOST, contract::companion::read);
         root.forbid("check", "checks of your own are not available in this version; remove every [[check]]");
         Some(Self {
             storage,
@@ -106,8 +114,14 @@ impl Config {
             alerts,
             orgs: orgs?.into_iter().collect::<Option<_>>()?,
             receivers: receivers?.into_iter().collect::<Option<_>>()?,
+            companions: companions?.into_iter().collect::<Option<_>>()?,
             file,
         })
+    }
+
+    /// Every companion: the curated ones, and those of `[[companion]]`.
+    pub fn companions(&self) -> Companions {
+        Companions::with(&self.companions)
     }
 }
 
@@ -187,6 +201,8 @@ pub struct Org {
     pub client_secret: Secret,
     /// Whether the organisation enforces scopes.
     pub scope_enforcement: ScopeEnforcement,
+    /// What its clients declare that they need.
+    pub contracts: Contracts,
     /// Through what the platform is reached; may hold a password. Default: directly.
     pub proxy: Option<SecretUrl>,
 }

@@ -10,6 +10,7 @@ use url::Url;
 
 use super::{
     Org, address,
+    contract::Contracts,
     problem::{Refusal, did_you_mean},
     proxy, region, secret,
     section::Section,
@@ -34,7 +35,7 @@ impl Org {
         let client_secret = client_secret(section, directory);
         let proxy = proxy::read(section, directory);
         let scope_enforcement = section.text("scope_enforcement", scope_enforcement);
-        section.forbid("contracts", "contracts are not available in this version; remove the key");
+        let contracts = contracts(section, directory);
         let (region, login_url, api_url) = endpoints?;
         Some(Self {
             name: name?,
@@ -44,6 +45,7 @@ impl Org {
             client_id: client_id?,
             client_secret: client_secret?.into(),
             scope_enforcement: scope_enforcement.unwrap_or_default(),
+            contracts,
             proxy,
         })
     }
@@ -99,6 +101,19 @@ fn client_secret(section: &mut Section<'_, '_>, directory: &Path) -> Option<Secr
     let places = ["client_secret_file", "client_secret_env", "client_secret_credential"];
     let key = secret::place(section, "client_secret", places)?;
     secret::fetch(section, key, directory)
+}
+
+/// Those of the folder that `contracts` names; none if there is no such key, or beside the problems that say why.
+fn contracts(section: &mut Section<'_, '_>, directory: &Path) -> Contracts {
+    let folder = section.text("contracts", |text| {
+        let is_path = !text.is_empty() && !text.chars().any(char::is_control);
+        if is_path { Ok(directory.join(text)) } else { Err(Refusal::of(text, "names no folder")) }
+    });
+    let Some(folder) = folder else { return Contracts::default() };
+    let mut problems = Vec::new();
+    let loaded = Contracts::load(&folder, &mut |problem| problems.push(problem));
+    section.report(problems);
+    section.accept("contracts", loaded).unwrap_or_default()
 }
 
 fn scope_enforcement(word: &str) -> Result<ScopeEnforcement, Refusal> {

@@ -264,6 +264,11 @@ impl<'e> Section<'_, 'e> {
         self.reading.problems.push(problem);
     }
 
+    /// Records what is wrong elsewhere: in a file that the section names.
+    pub(super) fn report(&mut self, problems: impl IntoIterator<Item = Problem>) {
+        self.reading.problems.extend(problems);
+    }
+
     /// Says nothing about the keys that are left: their meaning belongs to something not available.
     pub(super) fn ignore_rest(&mut self) {
         self.table.clear();

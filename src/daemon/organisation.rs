@@ -20,7 +20,7 @@ use super::{
 use crate::{
     audit::{self, Addressing, Auditor, Error},
     config::{Audit, Config, Org},
-    domain::evidence::Hash,
+    domain::{contract::companion::Companion, evidence::Hash},
     store,
     telemetry::MissedRun,
 };
@@ -41,12 +41,13 @@ const MAX_JITTER: Duration = Duration::from_secs(30);
 pub(super) struct Settings {
     org: Org,
     audit: Audit,
+    companions: Vec<Companion>,
 }
 
 impl Settings {
     /// Those of `org`.
     pub(super) fn of(config: &Config, org: &Org) -> Self {
-        Self { org: org.clone(), audit: config.audit.clone() }
+        Self { org: org.clone(), audit: config.audit.clone(), companions: config.companions.clone() }
     }
 }
 

@@ -11,6 +11,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use super::permission;
+
 /// What the catalogue says of one permission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PermissionFacts {
@@ -171,6 +173,23 @@ impl Operations {
     /// do not matter, nor does the method's case.
     pub fn find(&self, name: &str) -> Option<usize> {
         self.index.get(&normalised(name)).copied()
+    }
+
+    /// Up to `limit` operations of the same method that are spelt most like an unknown one, nearest first.
+    pub fn nearest(&self, unknown: &str, limit: usize) -> Vec<&str> {
+        let normal = normalised(unknown);
+        let (method, path) = normal.split_once(' ').unwrap_or((&normal, ""));
+        // All paths begin alike, which says nothing.
+        let own = |path: &str| path.strip_prefix("/api/v2/").unwrap_or(path).to_owned();
+        let by_path: BTreeMap<String, &str> = (self.iter())
+            .filter(|operation| operation.method() == method)
+            .map(|operation| {
+                let normal = normalised(&operation.name);
+                (own(normal.split_once(' ').map_or("", |(_, path)| path)), &*operation.name)
+            })
+            .collect();
+        let near = permission::nearest(&own(path), by_path.keys().map(String::as_str), limit);
+        near.into_iter().map(|path| by_path[path]).collect()
     }
 
     /// The operation at a place of the list.

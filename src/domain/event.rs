@@ -37,11 +37,12 @@ pub enum CauseKind {
     DivisionRenamed,
     CatalogueChanged,
     ScopeEnforcementChanged,
+    ContractChanged,
 }
 
 impl CauseKind {
     /// Every kind, for metric initialisation and documentation.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::ClientAdded,
         Self::ClientRemoved,
         Self::ClientGrantTypeChanged,
@@ -64,6 +65,7 @@ impl CauseKind {
         Self::DivisionRenamed,
         Self::CatalogueChanged,
         Self::ScopeEnforcementChanged,
+        Self::ContractChanged,
     ];
 
     /// The name in JSON and in the `cause` metric label.
@@ -91,6 +93,7 @@ impl CauseKind {
             Self::DivisionRenamed => "division_renamed",
             Self::CatalogueChanged => "catalogue_changed",
             Self::ScopeEnforcementChanged => "scope_enforcement_changed",
+            Self::ContractChanged => "contract_changed",
         }
     }
 }
@@ -98,7 +101,7 @@ impl CauseKind {
 /// The thing that changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subject {
-    /// `client`, `role`, `division`, `catalogue` or `organisation`.
+    /// `client`, `role`, `division`, `catalogue`, `organisation` or `contract`.
     #[serde(rename = "type")]
     pub kind: String,
     /// Its id.

@@ -283,6 +283,7 @@ pub fn sentence(event: &Event) -> String {
                 delta.removed.len()
             )
         }
+        CauseKind::ContractChanged => format!("the contract of {name} changed"),
         kind => format!("{} {name}: {}", subject.kind, kind.as_str().replace('_', " ")),
     };
     let gained: Vec<String> = event

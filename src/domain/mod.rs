@@ -9,6 +9,7 @@ mod names;
 pub mod access;
 pub mod catalogue;
 pub mod checks;
+pub mod contract;
 pub mod drift;
 pub mod event;
 pub mod evidence;

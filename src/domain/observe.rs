@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     ClientId, DivisionRef, Fact, Gap,
+    contract::{self, Contract},
     facts::{Facts, Known, Reading, unknown_permissions},
     inventory::{Client, ObjectCounts, OwnGrants},
     snapshot::{Settings, Snapshot},
@@ -61,8 +62,13 @@ pub fn known(before: Option<&Snapshot>) -> Known {
     }
 }
 
-/// The snapshot that some facts stand for.
-pub fn snapshot(facts: Facts, settings: Settings, before: Option<Before<'_>>) -> Observed {
+/// The snapshot that some facts stand for, with the `contracts` of the configuration.
+pub fn snapshot(
+    facts: Facts,
+    settings: Settings,
+    contracts: &[Contract],
+    before: Option<Before<'_>>,
+) -> Observed {
     let mut memory = Memory { before, gaps: Vec::new(), pending: BTreeSet::new(), shrank: false };
 
     let own_grants = match facts.own_grants {
@@ -97,8 +103,19 @@ pub fn snapshot(facts: Facts, settings: Settings, before: Option<Before<'_>>) ->
         memory.keep_grants(&gap, &mut clients);
         memory.note(gap);
     }
-    let snapshot =
-        Snapshot { clients, roles, divisions, catalogue, own_grants, settings, ..Snapshot::default() };
+    let none = BTreeMap::new();
+    let pinned_before = before.map_or(&none, |before| &before.snapshot.contracts);
+    let contracts = contract::pin(contracts, &clients, pinned_before);
+    let snapshot = Snapshot {
+        clients,
+        roles,
+        divisions,
+        catalogue,
+        own_grants,
+        settings,
+        contracts,
+        ..Snapshot::default()
+    };
     Observed { snapshot: snapshot.seal(), gaps: memory.gaps, pending_removals: memory.pending, object_counts }
 }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::{
     ClientId, DivisionId, RoleId, ScopeEnforcement,
     catalogue::Catalogue,
+    contract::Contract,
     evidence::{Digester, Hash},
     inventory::{Client, Division, OwnGrants, Role},
 };
@@ -31,12 +32,21 @@ pub enum EntityKind {
     OwnGrants,
     /// What the configuration file says of the organisation (one entity).
     Settings,
+    /// What a client declares that it needs.
+    Contract,
 }
 
 impl EntityKind {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::Client, Self::Role, Self::Division, Self::Catalogue, Self::OwnGrants, Self::Settings];
+    pub const ALL: [Self; 7] = [
+        Self::Client,
+        Self::Role,
+        Self::Division,
+        Self::Catalogue,
+        Self::OwnGrants,
+        Self::Settings,
+        Self::Contract,
+    ];
 
     /// The word the store keeps.
     pub fn as_str(self) -> &'static str {
@@ -47,6 +57,7 @@ impl EntityKind {
             Self::Catalogue => "catalogue",
             Self::OwnGrants => "own_grants",
             Self::Settings => "settings",
+            Self::Contract => "contract",
         }
     }
 
@@ -105,6 +116,8 @@ pub struct Snapshot {
     pub own_grants: Option<OwnGrants>,
     /// What the configuration file says.
     pub settings: Settings,
+    /// What clients declare that they need, each by its [`Contract::key`].
+    pub contracts: BTreeMap<String, Contract>,
     /// The hash of each entity; kept in step by [`Snapshot::seal`].
     pub(super) hashes: BTreeMap<EntityKey, Hash>,
 }
@@ -170,6 +183,10 @@ impl Snapshot {
             EntityKind::Catalogue => self.catalogue = Some(read(key, body)?),
             EntityKind::OwnGrants => self.own_grants = Some(read(key, body)?),
             EntityKind::Settings => self.settings = read(key, body)?,
+            EntityKind::Contract => {
+                let contract: Contract = read(key, body)?;
+                self.contracts.insert(key.id.clone(), contract);
+            }
         }
         Ok(())
     }
@@ -188,6 +205,7 @@ impl Snapshot {
             EntityKind::Catalogue => self.catalogue = None,
             EntityKind::OwnGrants => self.own_grants = None,
             EntityKind::Settings => self.settings = Settings::default(),
+            EntityKind::Contract => drop(self.contracts.remove(&key.id)),
         }
     }
 
@@ -229,6 +247,7 @@ impl Snapshot {
             EntityKind::Catalogue => self.catalogue.as_ref().map(write),
             EntityKind::OwnGrants => self.own_grants.as_ref().map(write),
             EntityKind::Settings => Some(write(&self.settings)),
+            EntityKind::Contract => self.contracts.get(&key.id).map(write),
         }
     }
 
@@ -251,6 +270,9 @@ impl Snapshot {
             visit(one(EntityKind::OwnGrants), write(own_grants));
         }
         visit(one(EntityKind::Settings), write(&self.settings));
+        for (id, contract) in &self.contracts {
+            visit(key(EntityKind::Contract, id), write(contract));
+        }
     }
 }
 
@@ -277,10 +299,25 @@ mod tests {
     use crate::domain::fixtures::{self, client, role};
 
     fn snapshot() -> Snapshot {
-        fixtures::snapshot(
+        let plain = fixtures::snapshot(
             [client("c1").grant("r1", "*"), client("c2").grant("r1", "d1").scope("users:readonly")],
             [role("r1").can("routing:queue:view").can_if("recording:recording:view", "{\"a\":1}")],
-        )
+        );
+        let set = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+        let whole = Contract {
+            calls: set(&["GET /api/v2/users/{userId}"]),
+            client: "Client c1".to_owned(),
+            divisions: set(&["d1"]),
+            must_be_denied: set(&["DELETE /api/v2/users/{userId}"]),
+            owner: "bi@example.com".to_owned(),
+            permissions: set(&["analytics:conversationDetail:view"]),
+            pinned: Some("c1".into()),
+            purpose: "reports".to_owned(),
+            token_scopes: set(&["users:readonly"]),
+        };
+        let bare = Contract { client: "Nobody".to_owned(), ..Contract::default() };
+        let contracts = [whole, bare].map(|contract| (contract.key(), contract)).into();
+        Snapshot { contracts, ..plain }.seal()
     }
 
     #[test]

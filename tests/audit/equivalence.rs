@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::harness::Harness;
 
 /// A path with a fresh id in each place.
-fn concrete(path: &str) -> String {
+pub(crate) fn concrete(path: &str) -> String {
     path.split('/')
         .map(|part| if part.starts_with('{') { "7b0c8d5e-9f3a-4a51-8a5e-3f0e6d1c2b4a" } else { part })
         .collect::<Vec<_>>()

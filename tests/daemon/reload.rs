@@ -196,3 +196,43 @@ async fn who_comes_back_while_it_still_leaves_is_there_once() {
     assert_eq!(failures, Some(0.0), "{}", daemon.log());
     daemon.stop(LIMIT).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn contracts_are_taken_up_by_a_reload_whole_or_not_at_all() {
+    let stage = Stage::set().await;
+    let mut daemon = stage.home.start();
+    let url = daemon.url().await;
+    audits_go_on(&daemon, "acme").await;
+
+    let folder = stage.home.path("contracts");
+    std::fs::create_dir(&folder).unwrap();
+    let write = |text: &str| std::fs::write(folder.join("narrow.toml"), text).unwrap();
+    write("client = \"narrow-0\"\ncalls = [\"GET /api/v2/users/{userId}\"]\n");
+    let with_contracts = stage.usual().replacen("[[org]]\n", "[[org]]\ncontracts = \"contracts\"\n", 1);
+    stage.home.configure("", &with_contracts);
+    daemon.signal("HUP");
+    let told = async |what: &str| {
+        within(what, LIMIT, async || {
+            let is_it = |alert: &Alert| {
+                let alert = alert.json();
+                alert["data"]["cause"]["kind"] == "contract_changed" && alert.to_string().contains(what)
+            };
+            stage.receiver.alerts().iter().any(is_it).then_some(())
+        })
+        .await;
+    };
+    told("GET /api/v2/users/{userId}").await;
+
+    // A contract changes without a word of the configuration itself; a broken one keeps the old.
+    write("client = \"narrow-0\"\ncalls = [\"users\"]\n");
+    daemon.signal("HUP");
+    reload_is(&daemon, &url, 0.0).await;
+    let problem = |line: &Value| line.to_string().contains("narrow.toml: calls[0]");
+    assert!(daemon.log_lines().iter().any(problem), "the log names the file:\n{}", daemon.log());
+    audits_go_on(&daemon, "acme").await;
+    write("client = \"narrow-0\"\ncalls = [\"GET /api/v2/groups\"]\n");
+    daemon.signal("HUP");
+    reload_is(&daemon, &url, 1.0).await;
+    told("GET /api/v2/groups").await;
+    daemon.stop(LIMIT).await;
+}

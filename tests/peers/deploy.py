@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 import hcl2
+import program
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
@@ -114,6 +115,53 @@ def terraform_has_the_same_role():
     print(f"  python-hcl2: the role of auditor-role.json: {', '.join(sorted(terraform))}")
 
 
+# Names that would be something else than a string if they were not quoted as one.
+NAMES = ["Reporting Engine", 'x"\n}\nresource "evil" "y" {', "${file(\"/etc/passwd\")} %{ if true }", "back\\slash $${x} \u202e tab\t"]
+
+
+def terraform_reads_what_is_proposed():
+    with program.simulator("--seed", "3") as organisation, tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        announced = organisation.announcement
+        (folder / "secret").write_text(announced["client_secret"])
+        (folder / "secret").chmod(0o600)
+        (folder / "scopewarden.toml").write_text(
+            f'[storage]\nurl = "sqlite:record.db"\n[[org]]\nname = "acme"\nlogin_url = "{announced["url"]}"\n'
+            f'api_url = "{announced["url"]}"\nclient_id = "{announced["client_id"]}"\nclient_secret_file = "secret"\n')
+        (folder / "calls").write_text("GET /api/v2/routing/queues/{queueId}\nPUT /api/v2/routing/queues/{queueId}\nGET /api/v2/users/{userId}\n")
+        role, _ = organisation.role_held_by_a_client()
+        made = [organisation.call("POST", "/api/v2/oauth/clients", {
+            "name": name, "description": name, "authorizedGrantType": "CLIENT-CREDENTIALS",
+            "roleDivisions": [{"roleId": role["id"], "divisionId": "*"}]}) for name in NAMES]
+
+        def scopewarden(*words):
+            done = subprocess.run([program.PROGRAM, *words, "--config", folder / "scopewarden.toml"], cwd=folder,
+                                  text=True, capture_output=True, timeout=120)
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+
+        scopewarden("audit")
+        for client in made:
+            ask = ("least-privilege", client["id"], "--from", folder / "calls", "--output")
+            proposal = json.loads(scopewarden(*ask, "json"))
+            parsed = hcl2.loads(scopewarden(*ask, "terraform"))
+            assert set(parsed) - {"__comments__"} == {"resource"}, parsed
+            assert len(parsed["resource"]) == 2, parsed["resource"]
+            resources = {kind.strip('"'): body for resource in parsed["resource"] for kind, body in resource.items()
+                         if not kind.startswith("__")}
+            [(label, role)] = [pair for pair in resources["genesyscloud_auth_role"].items()]
+            [(_, holder)] = [pair for pair in resources["genesyscloud_oauth_client"].items()]
+            word = lambda text: text.strip('"')
+            policies = {(word(policy["domain"]), word(policy["entity_name"])): sorted(map(word, policy["action_set"]))
+                        for policy in role["permission_policies"]}
+            assert policies == {(policy["domain"], policy["entityName"]): policy["actionSet"]
+                                for policy in proposal["role"]["permissionPolicies"]}, policies
+            assert sorted(map(word, holder["scopes"])) == proposal["scopes"], holder
+            [grant] = holder["roles"]
+            assert word(grant["division_id"]) == "*" and word(label) in grant["role_id"], grant
+    print(f"  python-hcl2: what `least-privilege --output terraform` prints, for {len(NAMES)} names that test its quoting")
+
+
 # What Grafana's Prometheus data source reads of an annotation, and its model of annotations does not name.
 OF_THE_DATA_SOURCE = {"/annotations/list[0]/titleFormat", "/annotations/list[0]/textFormat", "/annotations/list[0]/step"}
 
@@ -147,4 +195,5 @@ alertmanager_reads_its_sample()
 systemd_reads_the_unit()
 hadolint_reads_the_image()
 terraform_has_the_same_role()
+terraform_reads_what_is_proposed()
 grafana_reads_the_dashboard()

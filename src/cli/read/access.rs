@@ -65,7 +65,7 @@ pub(in crate::cli) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::E
 }
 
 /// The client that a person means, by id or by name.
-fn find<'a>(snapshot: &'a Snapshot, wanted: &str) -> Result<&'a Client, Usage> {
+pub(super) fn find<'a>(snapshot: &'a Snapshot, wanted: &str) -> Result<&'a Client, Usage> {
     if let Some(client) = snapshot.clients.get(wanted) {
         return Ok(client);
     }

@@ -112,6 +112,7 @@ fn org(base: &str) -> Org {
         client_id: "auditor-id".to_owned(),
         client_secret: "canary-auditor-secret".to_owned().into(),
         scope_enforcement: ScopeEnforcement::Unknown,
+        contracts: crate::config::Contracts::default(),
         proxy: None,
     }
 }

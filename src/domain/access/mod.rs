@@ -149,18 +149,34 @@ impl<'a> Access<'a> {
         &'b self,
         held: &'b PermissionSet,
     ) -> impl Iterator<Item = (&'b Operation, Option<bool>)> + 'b {
+        self.operations.iter().enumerate().map(|(at, operation)| (operation, self.allows(at, held)))
+    }
+
+    /// The permissions that an operation names, by their numbers; none for a place that has no operation.
+    pub fn needs(&self, operation: usize) -> &[usize] {
         let number = |operation: &Operation| {
             operation.permissions().filter_map(|name| self.universe.number(name)).collect()
         };
         let needs = self.needs.get_or_init(|| self.operations.iter().map(number).collect());
-        self.operations.iter().zip(needs).map(|(operation, needs)| {
-            let granted = match operation.mode {
-                Mode::All => Some(needs.iter().all(|&at| held.contains(at))),
-                Mode::Any => Some(needs.iter().any(|&at| held.contains(at))),
-                Mode::None => None,
-            };
-            (operation, granted)
-        })
+        needs.get(operation).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether somebody who holds some permissions may call an operation; `None`: it declares none, or there is none
+    /// at that place.
+    pub fn allows(&self, operation: usize, held: &PermissionSet) -> Option<bool> {
+        let needs = self.needs(operation);
+        match self.operations.get(operation)?.mode {
+            Mode::All => Some(needs.iter().all(|&at| held.contains(at))),
+            Mode::Any => Some(needs.iter().any(|&at| held.contains(at))),
+            Mode::None => None,
+        }
+    }
+
+    /// Whether a client's scopes would let it through to an operation, if they were enforced. An operation that is not
+    /// there asks for none.
+    pub fn in_scope(&self, client: &Client, operation: usize) -> bool {
+        let operation = self.operations.get(operation);
+        operation.is_none_or(|operation| scope::lets_through(&client.scopes, operation))
     }
 
     /// Everything that a client's roles match, in any division, whether or not the catalogue lists it: what

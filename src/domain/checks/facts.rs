@@ -22,8 +22,9 @@ use super::{
 use crate::domain::{
     ClientId, DivisionRef, Fact, Gap, RoleId,
     access::{Access, RolePower, acts_by_roles},
+    contract::{Comparison, Contract, Declared, companion::Companions},
     inventory::{Client, Role},
-    permission::PermissionSet,
+    permission::{PermissionSet, nearest},
 };
 
 /// Divisions named in one sentence.
@@ -34,10 +35,22 @@ pub(super) struct Facts<'a> {
     pub(super) org: &'a str,
     pub(super) now: DateTime<Utc>,
     pub(super) access: &'a Access<'a>,
+    /// Permissions that others are of little use without, of those that the catalogue has.
+    pub(super) companions: Vec<Pair<'a>>,
+    all_companions: &'a Companions,
+    /// Clients by name; filled when a contract first asks.
+    names: OnceCell<HashMap<&'a str, Vec<&'a Client>>>,
     roles: HashMap<&'a RoleId, RoleFacts<'a>>,
     /// For each unknown permission, the known names nearest to it.
     pub(super) suggestions: HashMap<usize, Vec<&'a str>>,
     gaps: Gaps<'a>,
+}
+
+/// A permission and one that it is of little use without, by their numbers.
+pub(super) struct Pair<'a> {
+    pub(super) when: usize,
+    pub(super) needs: usize,
+    pub(super) reason: &'a str,
 }
 
 /// What is the same for every client that holds a role.
@@ -74,6 +87,9 @@ pub(super) struct Subject<'b> {
     pub(super) unseen: Vec<&'b RoleId>,
     /// What its scopes let through, where the organisation enforces scopes for every grant.
     pub(super) in_scope: Option<PermissionSet>,
+    /// What is declared for it, if anything is.
+    pub(super) contract: Option<&'b Contract>,
+    comparison: OnceCell<Comparison>,
 }
 
 impl Subject<'_> {
@@ -127,12 +143,67 @@ impl<'a> Facts<'a> {
         } else {
             unknown_permission::suggestions(roles.values().flat_map(|role| &role.unknown), access)
         };
-        Self { org: context.org, now: context.now, access, roles, suggestions, gaps }
+        Self {
+            org: context.org,
+            now: context.now,
+            access,
+            companions: pairs(access, context.companions),
+            all_companions: context.companions,
+            names: OnceCell::new(),
+            roles,
+            suggestions,
+            gaps,
+        }
+    }
+
+    /// What is declared for a client, against what it holds; worked out once. `None`: nothing is declared.
+    pub(super) fn comparison<'b>(&self, subject: &'b Subject<'_>) -> Option<(&'b Contract, &'b Comparison)> {
+        let contract = subject.contract?;
+        let comparison = subject.comparison.get_or_init(|| {
+            let declared = Declared::by_contract(self.access, contract);
+            Comparison::of(self.access, subject.client, &declared, self.all_companions, false)
+        });
+        Some((contract, comparison))
+    }
+
+    /// The clients of a name.
+    pub(super) fn named(&self, name: &str) -> &[&'a Client] {
+        let names = self.names.get_or_init(|| {
+            let mut names: HashMap<&str, Vec<&Client>> = HashMap::new();
+            for client in self.access.snapshot.clients.values() {
+                names.entry(&client.name).or_default().push(client);
+            }
+            names
+        });
+        names.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// The name of a client that is spelt most like an unknown one.
+    pub(super) fn nearest_client(&self, unknown: &str) -> Option<&'a str> {
+        let names = self.access.snapshot.clients.values().map(|client| client.name.as_str());
+        nearest(unknown, names, 1).first().copied()
+    }
+
+    /// The operation that is spelt most like an unknown one.
+    pub(super) fn nearest_operation(&self, unknown: &str) -> Option<&'a str> {
+        self.access.operations.nearest(unknown, 1).first().copied()
+    }
+
+    /// Why the list of clients may lack some, if it may.
+    pub(super) fn clients_in_doubt(&self) -> Option<&str> {
+        self.gaps.all_clients.as_deref()
     }
 
     /// One client with its roles.
     pub(super) fn subject<'b>(&'b self, client: &'b Client) -> Subject<'b> {
-        let mut subject = Subject { client, roles: Vec::new(), unseen: Vec::new(), in_scope: None };
+        let mut subject = Subject {
+            client,
+            roles: Vec::new(),
+            unseen: Vec::new(),
+            in_scope: None,
+            contract: self.access.snapshot.contracts.get(client.id.as_str()),
+            comparison: OnceCell::new(),
+        };
         if !acts_by_roles(client) {
             return subject;
         }
@@ -194,23 +265,38 @@ impl<'a> Facts<'a> {
         if divisions.contains(&&DivisionRef::All) {
             return "in all divisions".to_owned();
         }
-        let known = self.access.snapshot.divisions.as_ref();
-        let mut names: Vec<String> = (divisions.iter().take(DIVISIONS_NAMED))
-            .map(|division| match division {
-                DivisionRef::One(id) => match known.and_then(|known| known.get(id)) {
-                    Some(division) => format!("{} ({id})", division.name),
-                    None => id.to_string(),
-                },
-                DivisionRef::All | DivisionRef::Unknown => {
-                    "a division that the record does not name".to_owned()
-                }
-            })
-            .collect();
+        let mut names: Vec<String> =
+            divisions.iter().take(DIVISIONS_NAMED).map(|division| self.division_name(division)).collect();
         if divisions.len() > DIVISIONS_NAMED {
             names.push(format!("{} more divisions", divisions.len() - DIVISIONS_NAMED));
         }
         format!("in {}", names.join(", "))
     }
+
+    /// "North America (id)".
+    pub(super) fn division_name(&self, division: &DivisionRef) -> String {
+        let known = self.access.snapshot.divisions.as_ref();
+        match division {
+            DivisionRef::One(id) => match known.and_then(|known| known.get(id)) {
+                Some(division) => format!("{} ({id})", division.name),
+                None => id.to_string(),
+            },
+            DivisionRef::All | DivisionRef::Unknown => "a division that the record does not name".to_owned(),
+        }
+    }
+}
+
+/// The companions of which the catalogue has both sides.
+fn pairs<'a>(access: &Access<'_>, companions: &'a Companions) -> Vec<Pair<'a>> {
+    let known = |name: &str| access.universe.number(name).filter(|at| access.known.contains(*at));
+    let mut pairs = Vec::new();
+    for (permission, list) in companions.permissions() {
+        let Some(when) = known(permission) else { continue };
+        pairs.extend(list.iter().filter_map(|companion| {
+            Some(Pair { when, needs: known(&companion.needs)?, reason: &companion.reason })
+        }));
+    }
+    pairs
 }
 
 const NO_GRANTS: &str = "The client's record names no roles at all, neither with divisions nor without, so what it \
@@ -223,6 +309,8 @@ struct Gaps<'a> {
     grants: Option<String>,
     grants_of: HashMap<&'a str, String>,
     clients: HashMap<&'a str, String>,
+    /// The list of clients as a whole.
+    all_clients: Option<String>,
     roles: HashSet<&'a str>,
 }
 
@@ -235,6 +323,7 @@ impl<'a> Gaps<'a> {
             grants: None,
             grants_of: HashMap::new(),
             clients: HashMap::new(),
+            all_clients: None,
             roles: HashSet::new(),
         };
         for gap in gaps {
@@ -251,7 +340,8 @@ impl<'a> Gaps<'a> {
                 (Fact::Roles, Some(role)) => {
                     all.roles.insert(role);
                 }
-                (Fact::Clients | Fact::Roles, None) | (Fact::OwnGrants, _) => {}
+                (Fact::Clients, None) => all.all_clients = Some(sentence(gap)),
+                (Fact::Roles, None) | (Fact::OwnGrants, _) => {}
             }
         }
         all

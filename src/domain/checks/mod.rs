@@ -4,13 +4,14 @@
 //! `unknown`; a pass leaves none. Must never: pass a client on a fact that was not seen, or produce more findings
 //! for one client and check than [`FINDINGS_LIMIT`] of each status.
 //!
-//! To add a check: one file in `roles` (about roles that a client holds) or `clients` (about its own record), one
-//! line in [`CHECKS`], one row in `docs/checks.md` (a test compares).
+//! To add a check: one file in `roles` (about roles that a client holds), `clients` (about its own record) or `contract`
+//! (about what its contract declares), one line in [`CHECKS`], one row in `docs/checks.md` (a test compares).
 //!
 //! What depends on roles alone is computed once for each role (`facts`); the loop over clients only combines.
 
 mod answer;
 mod clients;
+mod contract;
 mod facts;
 mod roles;
 
@@ -20,7 +21,7 @@ use self::{
     answer::Failure,
     facts::{Facts, Subject},
 };
-use super::{Fact, Gap, Severity, access::Access, finding::Finding};
+use super::{Fact, Gap, Severity, access::Access, contract::companion::Companions, finding::Finding};
 
 /// Findings of one check and status for one client; beyond that there is one that sums them up.
 pub const FINDINGS_LIMIT: usize = 10;
@@ -34,6 +35,8 @@ pub struct Context<'a> {
     pub access: &'a Access<'a>,
     /// What this audit could not read.
     pub gaps: &'a [Gap],
+    /// Permissions that others are of little use without.
+    pub companions: &'a Companions,
     /// The time of the audit.
     pub now: DateTime<Utc>,
 }
@@ -77,6 +80,7 @@ pub struct Check {
 pub static CHECKS: &[Check] = &[
     roles::admin::CHECK,
     roles::high_privilege::CHECK,
+    contract::denied::CHECK,
     clients::broad_scopes::CHECK,
     clients::legacy_grant::CHECK,
     clients::redirect_uri::CHECK,
@@ -85,23 +89,33 @@ pub static CHECKS: &[Check] = &[
     roles::default_role::CHECK,
     roles::unknown_permission::CHECK,
     clients::token_lifetime::CHECK,
+    contract::exceeded::CHECK,
+    contract::broken::CHECK,
+    contract::scopes::CHECK,
+    contract::client::CHECK,
     roles::shared_role::CHECK,
     clients::inactive::CHECK,
     clients::description::CHECK,
+    contract::names::CHECK,
+    contract::implied::CHECK,
+    contract::absent::CHECK,
 ];
 
 /// Asks every check about every client, one client after the other as the caller goes on: the findings of each, in the
 /// order of [`CHECKS`]. `finding::lifecycle` gives each finding its place in time.
 pub fn evaluate<'a>(context: &Context<'a>) -> impl Iterator<Item = Vec<Finding>> + use<'a> {
     let facts = Facts::gather(context);
-    context.access.snapshot.clients.values().map(move |client| {
+    let orphans = std::iter::once(contract::client::orphans(&facts));
+    let of_clients = context.access.snapshot.clients.values().map(move |client| {
         let subject = facts.subject(client);
         let mut findings = Vec::new();
         for check in CHECKS {
             check.answer(&facts, &subject, &mut findings);
         }
         findings
-    })
+    });
+    // What is about no client comes last, as a batch of its own.
+    of_clients.chain(orphans)
 }
 
 #[cfg(test)]

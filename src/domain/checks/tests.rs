@@ -1,12 +1,13 @@
 //! What holds for all checks together: the list, its documentation, gaps, bounds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::domain::{
     catalogue::{Operation, Operations},
+    contract::{Contract, pin},
     finding::Status,
     fixtures::{catalogue, client, role, snapshot, when},
     privilege,
@@ -15,7 +16,23 @@ use crate::domain::{
 
 /// All findings of an organisation called `acme`.
 pub(super) fn audit(snapshot: &Snapshot, gaps: &[Gap]) -> Vec<Finding> {
-    evaluate(&Context { org: "acme", access: &Access::new(snapshot), gaps, now: when() }).flatten().collect()
+    let companions = Companions::with(&[]);
+    let access = Access::new(snapshot);
+    let context = Context { org: "acme", access: &access, gaps, companions: &companions, now: when() };
+    evaluate(&context).flatten().collect()
+}
+
+/// A contract of the client with this id.
+pub(super) fn contract(client: &str, calls: &[&str]) -> Contract {
+    let calls = calls.iter().map(|&call| call.to_owned()).collect();
+    Contract { client: client.to_owned(), calls, ..Contract::default() }
+}
+
+/// An organisation to which contracts were added, none of which matched before.
+pub(super) fn with_contracts(org: Snapshot, contracts: impl IntoIterator<Item = Contract>) -> Snapshot {
+    let contracts: Vec<Contract> = contracts.into_iter().collect();
+    let contracts = pin(&contracts, &org.clients, &BTreeMap::new());
+    Snapshot { contracts, ..org }.seal()
 }
 
 /// The findings of one check.

@@ -12,6 +12,7 @@ use super::{Causes, Pair, SubjectKey, changed::Changed, platform::brought};
 use crate::domain::{
     DivisionRef, RoleId,
     access::Access,
+    contract::Contract,
     event::{Cause, CauseKind, Delta, Subject},
     inventory::{Client, Grant, Role},
     permission::patterns,
@@ -53,6 +54,10 @@ pub(super) fn find(pair: &Pair<'_>, changed: &Changed<'_>) -> Causes {
         add(&mut causes, SubjectKey::Catalogue, catalogue(&pair.before, &pair.after, &by_platform));
     }
     add(&mut causes, SubjectKey::Settings, Some(settings(before, after)));
+    for key in &changed.contracts {
+        let draft = contract_changed(before, after, key);
+        add(&mut causes, SubjectKey::Contract((*key).to_owned()), draft);
+    }
     causes
 }
 
@@ -323,6 +328,35 @@ fn catalogue(
             .map(|(id, permissions)| json!({ "id": id, "name": name(id), "permissions": permissions }))
             .collect();
         draft = draft.with("roles", json!(roles));
+    }
+    Some(draft)
+}
+
+/// A contract that was changed, is new, or was taken away. Its subject is the client that it is about; if it is about
+/// none, what the file says.
+fn contract_changed(before: &Snapshot, after: &Snapshot, key: &str) -> Option<Draft> {
+    let (old, new) = (before.contracts.get(key), after.contracts.get(key));
+    let either = new.or(old)?;
+    let id = either.pinned.as_ref();
+    let client = id.and_then(|id| after.clients.get(id).or_else(|| before.clients.get(id)));
+    let name = client.map_or(either.client.as_str(), |client| &client.name);
+    let mut draft = Draft::of("contract", key, name);
+    let kind = CauseKind::ContractChanged;
+    let nothing = Contract::default();
+    let (was, is) = (old.unwrap_or(&nothing), new.unwrap_or(&nothing));
+    draft.words(kind, "calls", &was.calls, &is.calls);
+    // Not `permissions`, which every cause has.
+    draft.words(kind, "needed_permissions", &was.permissions, &is.permissions);
+    draft.words(kind, "must_be_denied", &was.must_be_denied, &is.must_be_denied);
+    draft.words(kind, "divisions", &was.divisions, &is.divisions);
+    draft.words(kind, "token_scopes", &was.token_scopes, &is.token_scopes);
+    draft.field(kind, "owner", &was.owner, &is.owner);
+    draft.field(kind, "purpose", &was.purpose, &is.purpose);
+    match (old, new) {
+        (None, _) => draft.note(kind, "contract", json!("added")),
+        (_, None) => draft.note(kind, "contract", json!("removed")),
+        // The file now names the same client in another way.
+        _ => draft.field(kind, "client", &was.client, &is.client),
     }
     Some(draft)
 }

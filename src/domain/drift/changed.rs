@@ -31,6 +31,7 @@ pub(super) struct Changed<'a> {
     pub(super) divisions: BTreeSet<&'a str>,
     pub(super) catalogue: bool,
     pub(super) settings: bool,
+    pub(super) contracts: BTreeSet<&'a str>,
 }
 
 impl<'a> Changed<'a> {
@@ -43,6 +44,7 @@ impl<'a> Changed<'a> {
                 EntityKind::Division => drop(changed.divisions.insert(id)),
                 EntityKind::Catalogue => changed.catalogue = true,
                 EntityKind::Settings => changed.settings = true,
+                EntityKind::Contract => drop(changed.contracts.insert(id)),
                 // What the auditor itself may see is no drift.
                 EntityKind::OwnGrants => {}
             }
@@ -56,6 +58,7 @@ impl<'a> Changed<'a> {
             && self.divisions.is_empty()
             && !self.catalogue
             && !self.settings
+            && self.contracts.is_empty()
     }
 }
 

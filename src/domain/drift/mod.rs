@@ -37,6 +37,8 @@ use super::{
 enum SubjectKey {
     Catalogue,
     Client(ClientId),
+    /// By its key within a snapshot.
+    Contract(String),
     Division(DivisionId),
     Role(RoleId),
     Settings,
@@ -114,7 +116,8 @@ fn severity(cause: &Cause) -> Severity {
         | CauseKind::ClientTokenLifetimeChanged
         | CauseKind::RolePermissionsChanged
         | CauseKind::RoleConditionsLoosened
-        | CauseKind::CatalogueChanged => Severity::Low,
+        | CauseKind::CatalogueChanged
+        | CauseKind::ContractChanged => Severity::Low,
         CauseKind::ClientRemoved
         | CauseKind::ClientNameChanged
         | CauseKind::ClientDescriptionChanged

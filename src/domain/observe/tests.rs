@@ -48,7 +48,7 @@ fn run(audits: impl IntoIterator<Item = Facts>) -> Vec<Observed> {
             gaps: &past.gaps,
             pending_removals: &past.pending_removals,
         });
-        seen.push(snapshot(facts, Settings::default(), before));
+        seen.push(snapshot(facts, Settings::default(), &[], before));
     }
     seen
 }

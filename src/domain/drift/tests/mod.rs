@@ -2,9 +2,12 @@
 
 mod random;
 
+use std::slice::from_ref;
+
 use super::*;
 use crate::domain::{
     DivisionRef, ScopeEnforcement,
+    contract::Contract,
     event::Gain,
     fixtures::{self, catalogue, client, role},
     inventory::{Client, Role},
@@ -307,6 +310,43 @@ fn scopes_hide_power_only_where_they_are_enforced_for_every_grant() {
     let switched = told(&enforced(narrow()), &narrow());
     assert_eq!(switched[0].0, CauseKind::ScopeEnforcementChanged);
     assert_eq!(switched[0].2[0].1, [gain("directory:user:delete", &["*"])]);
+}
+
+#[test]
+fn a_contract_that_changed_is_an_event_of_its_own_and_gives_nobody_anything() {
+    let with = |contracts: &[Contract]| {
+        let mut snapshot = org([client("a").grant("r", "*")], [role("r").can("routing:queue:view")]);
+        snapshot.contracts = contracts.iter().map(|contract| (contract.key(), contract.clone())).collect();
+        snapshot.seal()
+    };
+    let words = |list: &[&str]| list.iter().map(|&word| word.to_owned()).collect();
+    let old = Contract {
+        client: "Client a".to_owned(),
+        pinned: Some("a".into()),
+        calls: words(&["GET /api/v2/users/me"]),
+        must_be_denied: words(&["DELETE /api/v2/users/{userId}"]),
+        ..Contract::default()
+    };
+    let new = Contract {
+        calls: words(&["GET /api/v2/users/me", "GET /api/v2/groups"]),
+        must_be_denied: words(&[]),
+        ..old.clone()
+    };
+    let [event] = &between("acme", "x", &with(from_ref(&old)), &with(&[new]))[..] else {
+        panic!("one event")
+    };
+    assert_eq!((event.cause.kind, event.severity), (CauseKind::ContractChanged, Severity::Low));
+    assert_eq!(
+        (event.cause.subject.kind.as_str(), event.cause.subject.name.as_str()),
+        ("contract", "Client a")
+    );
+    assert_eq!(event.cause.details["calls"], json!({ "added": ["GET /api/v2/groups"], "removed": [] }));
+    assert_eq!(event.cause.details["must_be_denied"]["removed"], json!(["DELETE /api/v2/users/{userId}"]));
+    assert!(event.clients.is_empty());
+    for (before, after, what) in [(&[][..], from_ref(&old), "added"), (from_ref(&old), &[], "removed")] {
+        let [event] = &between("acme", "x", &with(before), &with(after))[..] else { panic!("one event") };
+        assert_eq!(event.cause.details["contract"], what);
+    }
 }
 
 #[test]

@@ -172,6 +172,7 @@ fn unrestricted(before: &Snapshot, after: &Snapshot) -> Vec<Event> {
         divisions: ids(old, new),
         catalogue: true,
         settings: true,
+        contracts: ids(&before.contracts, &after.contracts),
     };
     let reached = Reached::by(&changed, before, after);
     assert!(reached.same.is_empty());
