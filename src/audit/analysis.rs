@@ -69,7 +69,13 @@ pub(super) fn conclude(input: Input) -> Analysis {
     let access = Access::new(snapshot);
     let events = old.map(|old| drift::between(&org, &audit, old, snapshot)).unwrap_or_default();
 
-    let context = checks::Context { org: &org, access: &access, gaps: &observed.gaps, now: at };
+    let context = checks::Context {
+        org: &org,
+        access: &access,
+        gaps: &observed.gaps,
+        object_counts: observed.object_counts.as_ref(),
+        now: at,
+    };
     let found = checks::evaluate(&context);
     let seen = |client: &_| snapshot.clients.contains_key(client);
     let life = finding::lifecycle(history.findings, found, &seen, at);

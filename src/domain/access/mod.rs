@@ -6,21 +6,30 @@
 //!
 //! - `role`: what one role gives. - `power`: what one client holds, by division.
 //! - `scope`: what scopes would let through. - `report`: the answer in the JSON shape that users see.
+//! - `who`: the question the other way round. - `enforced`: what scopes would take away.
+//! - `escalation`: how a client can become stronger.
 
+mod enforced;
+pub mod escalation;
 mod power;
 mod report;
 mod role;
 mod scope;
+pub mod who;
 
 use std::{
     collections::HashMap,
     sync::{Arc, OnceLock},
 };
 
+pub use enforced::{Enforced, Enforcement};
 pub use power::{Held, Power};
-pub use report::{AccessReport, Authority, Granted, OperationAccess, PermissionAccess, UpperBound, Via};
+pub use report::{
+    AccessReport, Authority, DomainAccess, Granted, OperationAccess, PermissionAccess, Reachable, UpperBound,
+    Via,
+};
 pub use role::RolePower;
-pub use scope::{ALL_SCOPES, Scopes};
+pub use scope::{ALL_SCOPES, Scopes, lets_through};
 
 use super::{
     RoleId, ScopeEnforcement,
@@ -149,18 +158,28 @@ impl<'a> Access<'a> {
         &'b self,
         held: &'b PermissionSet,
     ) -> impl Iterator<Item = (&'b Operation, Option<bool>)> + 'b {
+        self.operations
+            .iter()
+            .zip(self.all_needs())
+            .map(|(operation, needs)| (operation, granted(operation.mode, needs, held)))
+    }
+
+    /// Whether permissions suffice for the operation at a place of the table; `None`: it declares none, or there is no
+    /// such operation.
+    pub fn suffices(&self, at: usize, held: &PermissionSet) -> Option<bool> {
+        granted(self.operations.get(at)?.mode, self.needs(at), held)
+    }
+
+    /// The permissions that the operation at a place of the table names.
+    pub fn needs(&self, at: usize) -> &[usize] {
+        self.all_needs().get(at).map_or(&[], Vec::as_slice)
+    }
+
+    fn all_needs(&self) -> &[Vec<usize>] {
         let number = |operation: &Operation| {
             operation.permissions().filter_map(|name| self.universe.number(name)).collect()
         };
-        let needs = self.needs.get_or_init(|| self.operations.iter().map(number).collect());
-        self.operations.iter().zip(needs).map(|(operation, needs)| {
-            let granted = match operation.mode {
-                Mode::All => Some(needs.iter().all(|&at| held.contains(at))),
-                Mode::Any => Some(needs.iter().any(|&at| held.contains(at))),
-                Mode::None => None,
-            };
-            (operation, granted)
-        })
+        self.needs.get_or_init(|| self.operations.iter().map(number).collect())
     }
 
     /// Everything that a client's roles match, in any division, whether or not the catalogue lists it: what
@@ -173,6 +192,14 @@ impl<'a> Access<'a> {
             }
         }
         reach
+    }
+}
+
+fn granted(mode: Mode, needs: &[usize], held: &PermissionSet) -> Option<bool> {
+    match mode {
+        Mode::All => Some(needs.iter().all(|&at| held.contains(at))),
+        Mode::Any => Some(needs.iter().any(|&at| held.contains(at))),
+        Mode::None => None,
     }
 }
 

@@ -15,7 +15,17 @@ use crate::domain::{
 
 /// All findings of an organisation called `acme`.
 pub(super) fn audit(snapshot: &Snapshot, gaps: &[Gap]) -> Vec<Finding> {
-    evaluate(&Context { org: "acme", access: &Access::new(snapshot), gaps, now: when() }).flatten().collect()
+    audit_counted(snapshot, gaps, None)
+}
+
+/// The same, where the objects in the divisions were counted.
+pub(super) fn audit_counted(
+    snapshot: &Snapshot,
+    gaps: &[Gap],
+    object_counts: Option<&ObjectCounts>,
+) -> Vec<Finding> {
+    let access = Access::new(snapshot);
+    evaluate(&Context { org: "acme", access: &access, gaps, object_counts, now: when() }).flatten().collect()
 }
 
 /// The findings of one check.
