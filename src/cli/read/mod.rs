@@ -8,3 +8,6 @@ pub(super) mod clients;
 pub(super) mod diff;
 pub(super) mod findings;
 pub(super) mod verify;
+pub(super) mod what_if;
+pub(super) mod who_can;
+mod words;
