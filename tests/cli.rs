@@ -3,7 +3,8 @@
 //!
 //! - `workplace`: a folder with a configuration, and a simulated organisation. - `usage`: help, bad arguments, bad
 //!   configurations. - `auditing`: `audit`. - `reading`: the commands that only read. - `sending`: alerts and the
-//!   outbox. - `keeping`: backups and retention. - `simulating`: `simulate`. - `pipes`: who reads, and what nobody may read.
+//!   outbox. - `keeping`: backups and retention. - `simulating`: `simulate`. - `pipes`: who reads, and what nobody may read. -
+//!   `reach`: who can, what if.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, in its helping functions too")]
 
@@ -15,6 +16,8 @@ mod auditing;
 mod keeping;
 #[path = "cli/pipes.rs"]
 mod pipes;
+#[path = "cli/reach.rs"]
+mod reach;
 #[path = "cli/reading.rs"]
 mod reading;
 #[path = "cli/sending.rs"]

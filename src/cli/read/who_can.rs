@@ -1,6 +1,6 @@
 //! `who-can`: which clients hold a permission, or may call an operation.
 
-use std::io;
+use std::{collections::BTreeSet, io};
 
 use clap::Args;
 
@@ -14,6 +14,7 @@ use crate::cli::{
     output::{Column, Output, Table},
 };
 use crate::domain::{
+    DivisionRef,
     access::{
         Access, Authority, Granted,
         who::{Asked, Can, Holder, Holders, Unknown},
@@ -166,29 +167,37 @@ fn table(snapshot: &Snapshot, asked: &Asked, holders: &[&Holder]) -> Table {
         Column::new("id").extra(),
         Column::prose("holds"),
         Column::prose("given by"),
-        Column::prose("divisions"),
         Column::new("in scope"),
         Column::prose("note"),
     ]);
     for holder in holders {
         let holds = holder.permissions.iter().map(String::as_str);
-        let places: Vec<String> =
-            holder.divisions.iter().map(|division| division_name(snapshot, division)).collect();
-        let notes = [
-            (holder.conditional, "conditional"),
-            (holder.divisions.is_empty(), "in no division all at once"),
-            (holder.state != "active", holder.state.as_str()),
-        ];
-        let notes: Vec<&str> = notes.into_iter().filter(|(said, _)| *said).map(|(_, note)| note).collect();
+        let mut notes: Vec<String> = Vec::new();
+        notes.extend(holder.conditional.then(|| "conditional".to_owned()));
+        notes.extend(places(snapshot, holder));
+        notes.extend((holder.state != "active").then(|| holder.state.clone()));
         table.row([
             holder.client.name.as_str().into(),
             holder.client.id.as_str().into(),
             if several { some_of(holds, NAMED) } else { String::new() }.into(),
             given_by(snapshot, holder.via.iter().map(|way| &way.via)).into(),
-            places.join(", ").into(),
             if holder.in_scope { "yes" } else { "no" }.into(),
             notes.join(", ").into(),
         ]);
     }
     table
+}
+
+/// Where it counts, if that is not simply where the roles are granted.
+fn places(snapshot: &Snapshot, holder: &Holder) -> Option<String> {
+    let granted: BTreeSet<&DivisionRef> = holder.via.iter().map(|way| &way.via.division).collect();
+    let counts: BTreeSet<&DivisionRef> = holder.divisions.iter().collect();
+    if counts == granted || granted.contains(&DivisionRef::All) && counts.contains(&DivisionRef::All) {
+        return None;
+    }
+    if counts.is_empty() {
+        return Some("in no division all at once".to_owned());
+    }
+    let names: Vec<String> = counts.iter().map(|division| division_name(snapshot, division)).collect();
+    Some(format!("counts in {}", names.join(", ")))
 }
