@@ -44,8 +44,8 @@ struct Change<'a> {
     mode: String,
     #[serde(rename = "type")]
     kind: String,
-    #[serde(borrow)]
-    change: Delta<'a>,
+    #[serde(borrow, rename = "change")]
+    delta: Delta<'a>,
 }
 
 /// Undecoded until it is known to be a role or a client: other resources may hold secrets.
@@ -62,7 +62,7 @@ struct Delta<'a> {
 
 impl Change<'_> {
     fn does(&self, action: &str) -> bool {
-        self.change.actions.iter().any(|known| known == action)
+        self.delta.actions.iter().any(|known| known == action)
     }
 
     fn is_nothing(&self) -> bool {
@@ -70,7 +70,7 @@ impl Change<'_> {
     }
 
     fn unknown(&self) -> Value {
-        self.change.after_unknown.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or(Value::Null)
+        self.delta.after_unknown.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or(Value::Null)
     }
 
     fn side<T: for<'d> Deserialize<'d> + Default>(&self, raw: Option<&RawValue>) -> Result<T, Unusable> {
@@ -135,7 +135,7 @@ impl NewRoles {
 }
 
 fn role(draft: &mut Draft<'_>, change: &Change<'_>, roles: &mut NewRoles) -> Result<(), Unusable> {
-    let old: RoleAttributes = change.side(change.change.before)?;
+    let old: RoleAttributes = change.side(change.delta.before)?;
     let old_id = old.id.unwrap_or_default();
     if change.does("delete") {
         draft.without_role(&old_id);
@@ -143,7 +143,7 @@ fn role(draft: &mut Draft<'_>, change: &Change<'_>, roles: &mut NewRoles) -> Res
             return Ok(());
         }
     }
-    let mut new: RoleAttributes = change.side(change.change.after)?;
+    let mut new: RoleAttributes = change.side(change.delta.after)?;
     let unknown = change.unknown();
     let name = named(draft, change, &mut new.name, old.name.as_ref());
     let recorded = draft.recorded_role(&old_id).cloned();
@@ -203,7 +203,7 @@ fn client(
     roles: &NewRoles,
     references: &BTreeMap<String, Vec<Reference>>,
 ) -> Result<(), Unusable> {
-    let old: ClientAttributes = change.side(change.change.before)?;
+    let old: ClientAttributes = change.side(change.delta.before)?;
     let old_id = old.id.unwrap_or_default();
     if change.does("delete") {
         draft.without_client(&old_id);
@@ -211,7 +211,7 @@ fn client(
             return Ok(());
         }
     }
-    let mut new: ClientAttributes = change.side(change.change.after)?;
+    let mut new: ClientAttributes = change.side(change.delta.after)?;
     let unknown = change.unknown();
     let name = named(draft, change, &mut new.name, old.name.as_ref());
     let recorded = draft.recorded_client(&old_id);
@@ -270,7 +270,7 @@ fn granted(
         };
         match &block.role_id {
             Some(role) if unknown[at]["role_id"] != Value::Bool(true) => {
-                grants.push((role.clone(), division))
+                grants.push((role.clone(), division));
             }
             _ => open.push(division),
         }

@@ -17,7 +17,7 @@ use crate::{
         ClientId, Fact,
         access::{
             Access, AccessReport, Authority, Enforced, Enforcement, acts_by_roles,
-            escalation::{Escalation, Standing},
+            escalation::{Escalation, Path, Standing},
         },
         finding::ClientRef,
         inventory::Client,
@@ -105,9 +105,9 @@ impl Stronger {
     fn of(standing: &Standing<'_>) -> Self {
         let path = standing.stated.as_ref().or(standing.assumed.as_ref());
         Self {
-            stated: standing.stated.as_ref().map(|path| path.sentence()),
-            assumed: standing.assumed.as_ref().map(|path| path.sentence()),
-            provisos: path.map(|path| path.provisos()).unwrap_or_default(),
+            stated: standing.stated.as_ref().map(Path::sentence),
+            assumed: standing.assumed.as_ref().map(Path::sentence),
+            provisos: path.map(Path::provisos).unwrap_or_default(),
             other_ways: standing.others.clone(),
             could_become: standing.could_become,
         }

@@ -235,7 +235,9 @@ impl<'a> Holders<'a> {
         let (by_roles, undeclared) = match asked {
             Asked::Permissions(permissions) => {
                 let mut set = ClientSet::with_capacity(self.clients.len());
-                permissions.iter().for_each(|&permission| set.union_with(&self.of_permission(permission)));
+                for &permission in permissions {
+                    set.union_with(&self.of_permission(permission));
+                }
                 (set, false)
             }
             Asked::Operation(at) => match self.of_operation(*at) {
@@ -322,13 +324,14 @@ impl<'a> Holders<'a> {
             Mode::All => held.iter().any(|(.., conditional)| *conditional),
             Mode::Any | Mode::None => !held.is_empty() && held.iter().all(|(.., conditional)| *conditional),
         };
+        let places: Vec<&[DivisionRef]> = held.iter().map(|(_, divisions, _)| divisions.as_slice()).collect();
         Holder {
             client: ClientRef { id: client.id.clone(), name: client.name.clone() },
             state: client.state.as_str().to_owned(),
             granted,
             authority: if by_roles { Authority::Roles } else { Authority::User },
             upper_bound: (!by_roles).then(|| access.user_bound()),
-            divisions: divisions(mode, held.iter().map(|(_, divisions, _)| divisions)),
+            divisions: divisions(mode, &places),
             conditional,
             in_scope: match asked {
                 Asked::Permissions(_) if !held.is_empty() => {
@@ -344,14 +347,13 @@ impl<'a> Holders<'a> {
 }
 
 /// Where something can be done that needs all, or any, of some permissions, each of which counts in some divisions.
-fn divisions<'d>(mode: Mode, sets: impl Iterator<Item = &'d Vec<DivisionRef>> + Clone) -> Vec<DivisionRef> {
-    let mut each = sets.clone();
-    if let (Some(only), None) = (each.next(), each.next()) {
-        return only.clone();
+fn divisions(mode: Mode, sets: &[&[DivisionRef]]) -> Vec<DivisionRef> {
+    if let [only] = sets {
+        return only.to_vec();
     }
-    let mut all: BTreeSet<&DivisionRef> = sets.clone().flatten().collect();
+    let mut all: BTreeSet<&DivisionRef> = sets.iter().copied().flatten().collect();
     if mode == Mode::All {
-        all.retain(|place| sets.clone().all(|set| set.contains(place) || set.contains(&DivisionRef::All)));
+        all.retain(|place| sets.iter().all(|set| set.contains(place) || set.contains(&DivisionRef::All)));
     }
     if all.contains(&DivisionRef::All) {
         return vec![DivisionRef::All];

@@ -11,7 +11,8 @@ use crate::{
         DivisionRef,
         access::{
             AccessReport, Authority, DomainAccess, Enforced, Enforcement, Granted, OperationAccess,
-            PermissionAccess, UpperBound, escalation::Standing,
+            PermissionAccess, UpperBound,
+            escalation::{Path, Standing},
         },
         inventory::Client,
         snapshot::Snapshot,
@@ -131,7 +132,7 @@ fn stronger(out: &mut Output, standing: &Standing<'_>) -> io::Result<()> {
         }
         (None, None) => None,
     };
-    for proviso in path.into_iter().flat_map(|path| path.provisos()) {
+    for proviso in path.into_iter().flat_map(Path::provisos) {
         out.note(format_args!("  {proviso}"))?;
     }
     if standing.could_become > 0 {

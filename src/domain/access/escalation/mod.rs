@@ -252,7 +252,7 @@ impl<'a> Escalation<'a> {
                 let onward =
                     self.ways.iter().filter(|(_, way)| matches!(way.opens, Opens::Everything | Opens::User));
                 let next = onward.filter_map(|(mask, way)| self::step(self.every_role, *mask, way));
-                let best = next.min_by_key(|next| certainty_of(next));
+                let best = next.min_by_key(certainty_of);
                 Some(match best {
                     // A sure end at all roles is told before an unsure one at everything.
                     Some(next) if certainty_of(&next) <= certainty => {

@@ -3,7 +3,7 @@
 //! Enters: the steps that `mod` found for a client. Leaves: sentences that name the client, the roles and the
 //! permissions. Must never: leave out that a step is assumed, or what it needs.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use super::{Certainty, Escalation, Goal, Opens, Route, Step};
 use crate::domain::{
@@ -95,28 +95,30 @@ impl<'a> Path<'a> {
             roles.join(", "),
             first.way.words
         );
-        match (first.way.opens, self.goal) {
+        // Writing to a `String` cannot fail.
+        let _ = match (first.way.opens, self.goal) {
             (Opens::Everything, _) if first.way.name == "edit-role" => {
                 let own = self.by.first().map_or("its own", |role| role.name.as_str());
-                text.push_str(&format!(", {own} included, and thereby give itself everything"));
+                write!(text, ", {own} included, and thereby give itself everything")
             }
-            (Opens::Everything, _) => text.push_str(", and thereby give itself everything"),
-            (Opens::User, _) => text.push_str(", as an administrator too, who can do everything"),
+            (Opens::Everything, _) => write!(text, ", and thereby give itself everything"),
+            (Opens::User, _) => write!(text, ", as an administrator too, who can do everything"),
             (Opens::EveryRole, Goal::EveryRole) => {
-                text.push_str(": what all roles give together, though none of them allows everything");
+                write!(text, ": what all roles give together, though none of them allows everything")
             }
             (Opens::EveryRole, Goal::Everything) => match (self.steps.get(1), self.onward, self.everything) {
-                (Some(next), Some(role), _) => text.push_str(&format!(
+                (Some(next), Some(role), _) => write!(
+                    text,
                     "; the role {} gives {}, so it then {}: everything",
                     role.name,
                     next.way.permissions.join(" and "),
                     next.way.words
-                )),
-                (_, _, Some(role)) => text.push_str(&format!("; the role {} allows everything", role.name)),
-                _ => {}
+                ),
+                (_, _, Some(role)) => write!(text, "; the role {} allows everything", role.name),
+                _ => Ok(()),
             },
-            (Opens::Client, _) => {}
-        }
+            (Opens::Client, _) => Ok(()),
+        };
         text
     }
 
