@@ -58,8 +58,8 @@ async fn who_can_is_the_reverse_of_access() {
     let mut expected: Vec<&Value> = all.iter().filter(can).map(|line| &line["client"]["id"]).collect();
     let mut ids: Vec<&Value> =
         found.as_array().unwrap().iter().map(|holder| &holder["client"]["id"]).collect();
-    expected.sort_by_key(|id| id.to_string());
-    ids.sort_by_key(|id| id.to_string());
+    expected.sort_by_key(ToString::to_string);
+    ids.sort_by_key(ToString::to_string);
     assert_eq!(ids, expected);
     assert!(!names(&found, "user").is_empty(), "whoever acts as a user is an upper bound");
 }
