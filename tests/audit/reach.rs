@@ -187,7 +187,7 @@ async fn each_scope_that_does_not_fit_is_found_and_does_on_the_platform_what_is_
     let token = org.token_of(&narrow, &secret).await;
     assert_eq!(org.call(&token, "GET", "/api/v2/routing/queues", None).await.0, 200);
     for operation in &enforced.lost {
-        let path = operation.path().replace('{', "").replace('}', "");
+        let path = operation.path().replace(['{', '}'], "");
         let (status, answer) = org.call(&token, operation.method(), &path, Some(&json!([]))).await;
         assert_eq!(
             (status, answer["code"].as_str()),
@@ -260,7 +260,7 @@ async fn who_can_names_exactly_the_clients_that_the_platform_lets_through() {
             .map(|holder| holder.client.id.to_string())
             .collect();
         let operation = access.operations.get(at).unwrap();
-        let path = operation.path().replace('{', "").replace('}', "");
+        let path = operation.path().replace(['{', '}'], "");
         for (id, token) in &tokens {
             let body = matches!(operation.method(), "POST" | "PUT" | "PATCH").then(|| json!([]));
             let (status, answer) = org.call(token, operation.method(), &path, body.as_ref()).await;
