@@ -51,7 +51,7 @@ fn main() {
     report("what each role gives", || Access::new(&snapshot).universe.len());
     let access = Access::new(&snapshot);
     // The table of what operations need is made when it is first asked for.
-    hint::black_box(access.needs(0));
+    hint::black_box(access.needs());
     report("who holds each role, and by it each permission", || {
         hint::black_box(Holders::new(&access)).users().count_ones(..)
     });

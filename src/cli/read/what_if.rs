@@ -63,6 +63,7 @@ pub(in crate::cli) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::E
             "from_audit": last.audit,
             "worst_gain": worst,
             "events": events,
+            "gaps": last.gaps,
             "notes": proposal.notes,
             "ignored": proposal.ignored,
         }))?;
@@ -70,6 +71,10 @@ pub(in crate::cli) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::E
         let time = last.at.format("%Y-%m-%d %H:%M:%S UTC");
         out.line(format_args!("{org}, as audited at {time}, if {file} were applied"))?;
         tell(&mut out, &events)?;
+        for gap in &last.gaps {
+            let fact = gap.fact.as_str().replace('_', " ");
+            out.note(format_args!("note: the audit did not see everything ({fact}): {}", gap.detail))?;
+        }
         for note in &proposal.notes {
             out.note(format_args!("note: {note}"))?;
         }

@@ -14,7 +14,7 @@ use crate::cli::{
     output::{Column, Output, Table},
 };
 use crate::domain::{
-    DivisionRef,
+    DivisionRef, Fact,
     access::{
         Access, Authority, Granted,
         who::{Asked, Can, Holder, Holders, Unknown},
@@ -57,6 +57,10 @@ pub(in crate::cli) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::E
         out.json(&holders)?;
     } else {
         tell(&mut out, &access, &asked, &holders)?;
+        for gap in last.gaps.iter().filter(|gap| gap.fact != Fact::ClientGrants) {
+            let fact = gap.fact.as_str().replace('_', " ");
+            out.note(format_args!("the audit did not see everything ({fact}): {}", gap.detail))?;
+        }
     }
     out.flush()?;
     Ok(Exit::Fine)

@@ -34,7 +34,7 @@ pub use scope::{ALL_SCOPES, Scopes, lets_through};
 use super::{
     RoleId, ScopeEnforcement,
     catalogue::{Catalogue, Mode, Operation, Operations},
-    inventory::{Client, GrantType, Role},
+    inventory::{Client, Grant, GrantType, Role},
     permission::{PermissionSet, Universe},
     snapshot::Snapshot,
 };
@@ -148,6 +148,11 @@ impl<'a> Access<'a> {
         self.snapshot.settings.scope_enforcement == ScopeEnforcement::AllGrants
     }
 
+    /// Everything that a client is granted, each grant once.
+    pub fn granted<'b>(&'b self, client: &'b Client) -> impl Iterator<Item = &'b Grant> {
+        client.grants()
+    }
+
     /// What a client holds by its roles, division by division. Empty for clients that act as a user.
     pub fn power(&self, client: &Client) -> Power {
         power::of(self, client)
@@ -160,22 +165,23 @@ impl<'a> Access<'a> {
     ) -> impl Iterator<Item = (&'b Operation, Option<bool>)> + 'b {
         self.operations
             .iter()
-            .zip(self.all_needs())
-            .map(|(operation, needs)| (operation, granted(operation.mode, needs, held)))
+            .zip(self.needs())
+            .map(|(operation, needs)| (operation, suffice(operation.mode, needs, held)))
     }
 
     /// Whether permissions suffice for the operation at a place of the table; `None`: it declares none, or there is no
     /// such operation.
     pub fn suffices(&self, at: usize, held: &PermissionSet) -> Option<bool> {
-        granted(self.operations.get(at)?.mode, self.needs(at), held)
+        suffice(self.operations.get(at)?.mode, self.needs_of(at), held)
     }
 
     /// The permissions that the operation at a place of the table names.
-    pub fn needs(&self, at: usize) -> &[usize] {
-        self.all_needs().get(at).map_or(&[], Vec::as_slice)
+    pub fn needs_of(&self, at: usize) -> &[usize] {
+        self.needs().get(at).map_or(&[], Vec::as_slice)
     }
 
-    fn all_needs(&self) -> &[Vec<usize>] {
+    /// For each operation, in their order, the permissions that it names.
+    pub fn needs(&self) -> &[Vec<usize>] {
         let number = |operation: &Operation| {
             operation.permissions().filter_map(|name| self.universe.number(name)).collect()
         };
@@ -187,7 +193,7 @@ impl<'a> Access<'a> {
     pub fn reach(&self, client: &Client) -> PermissionSet {
         let mut reach = self.universe.none();
         if acts_by_roles(client) {
-            for role in client.grants().filter_map(|grant| self.role(&grant.role)) {
+            for role in self.granted(client).filter_map(|grant| self.role(&grant.role)) {
                 reach.union_with(&role.matched);
             }
         }
@@ -195,7 +201,7 @@ impl<'a> Access<'a> {
     }
 }
 
-fn granted(mode: Mode, needs: &[usize], held: &PermissionSet) -> Option<bool> {
+fn suffice(mode: Mode, needs: &[usize], held: &PermissionSet) -> Option<bool> {
     match mode {
         Mode::All => Some(needs.iter().all(|&at| held.contains(at))),
         Mode::Any => Some(needs.iter().any(|&at| held.contains(at))),

@@ -175,8 +175,7 @@ impl Access<'_> {
         let user_bound = (!by_roles).then_some(bound);
         let permissions = if by_roles { self.permissions(client, observed_at) } else { Vec::new() };
         let wildcards: BTreeSet<&String> = if by_roles {
-            client
-                .grants()
+            self.granted(client)
                 .filter_map(|grant| self.role(&grant.role))
                 .flat_map(|role| &role.wildcards)
                 .collect()
@@ -223,7 +222,7 @@ impl Access<'_> {
                 continue;
             }
             let reads = self.scopes.reads(at);
-            let held = self.needs(at).iter().filter(|&&at| reach.contains(at));
+            let held = self.needs_of(at).iter().filter(|&&at| reach.contains(at));
             let by: BTreeSet<&str> = held.map(|&at| domain_of(self.universe.name(at))).collect();
             for domain in by {
                 if let Some(entry) = domains.get_mut(domain) {
@@ -251,10 +250,15 @@ impl Access<'_> {
     fn permissions(&self, client: &Client, observed_at: DateTime<Utc>) -> Vec<PermissionAccess> {
         let in_scope = self.scopes.permissions(&client.scopes);
         let mut ways: BTreeMap<usize, Vec<Via>> = BTreeMap::new();
-        for grant in client.grants() {
+        for grant in self.granted(client) {
             let Some(role) = self.role(&grant.role) else { continue };
             for at in role.listed.ones() {
-                ways.entry(at).or_default().push(self.way(grant, !role.firm.contains(at), observed_at));
+                ways.entry(at).or_default().push(self.way(
+                    client,
+                    grant,
+                    !role.firm.contains(at),
+                    observed_at,
+                ));
             }
         }
         ways.into_iter()

@@ -161,7 +161,7 @@ impl<'a> Holders<'a> {
             if client.grants.is_none() {
                 unclear.insert(at);
             }
-            for grant in client.grants() {
+            for grant in access.granted(client) {
                 // Sorted as the snapshot has them.
                 match roles.binary_search_by(|(id, ..)| (*id).cmp(&grant.role)) {
                     Ok(place) => roles[place].2.insert(at),
@@ -212,7 +212,7 @@ impl<'a> Holders<'a> {
     /// no operation.
     pub fn of_operation(&self, at: usize) -> Option<ClientSet> {
         let operation = self.access.operations.get(at)?;
-        let mut needs = self.access.needs(at).iter().map(|&permission| &self.reaching[permission]);
+        let mut needs = self.access.needs_of(at).iter().map(|&permission| &self.reaching[permission]);
         match operation.mode {
             Mode::None => None,
             Mode::Any => {
@@ -293,9 +293,10 @@ impl<'a> Holders<'a> {
         let by_roles = acts_by_roles(client);
         let (wanted, mode): (&[usize], Mode) = match asked {
             Asked::Permissions(permissions) => (permissions, Mode::Any),
-            Asked::Operation(at) => {
-                (access.needs(*at), access.operations.get(*at).map_or(Mode::None, |operation| operation.mode))
-            }
+            Asked::Operation(at) => (
+                access.needs_of(*at),
+                access.operations.get(*at).map_or(Mode::None, |operation| operation.mode),
+            ),
         };
         let gives = |power: &RolePower, permission: usize| {
             let set: &PermissionSet = match asked {
@@ -307,8 +308,8 @@ impl<'a> Holders<'a> {
         let mut via = Vec::new();
         let mut held: Vec<(usize, Vec<DivisionRef>, bool)> = Vec::new();
         for &permission in wanted.iter().filter(|_| by_roles) {
-            let ways: Vec<Via> = client
-                .grants()
+            let ways: Vec<Via> = access
+                .granted(client)
                 .filter_map(|grant| Some((grant, access.role(&grant.role)?)))
                 .filter(|(_, power)| gives(power, permission))
                 .map(|(grant, power)| access.way(grant, !power.unconditional.contains(permission), read_at))

@@ -156,7 +156,7 @@ impl<'a> Escalation<'a> {
     fn count(&mut self) {
         let clients = || self.access.snapshot.clients.values().filter(|client| acts_by_roles(client));
         let mut number = HashMap::new();
-        for grant in clients().flat_map(Client::grants) {
+        for grant in clients().flat_map(|client| self.access.granted(client)) {
             let next = number.len();
             number.entry(&grant.role).or_insert(next);
         }
@@ -164,7 +164,7 @@ impl<'a> Escalation<'a> {
         let mut count = 0;
         for client in clients() {
             count += 1;
-            *held.entry(roles_of(client, &number)).or_default() += 1;
+            *held.entry(roles_of(self.access, client, &number)).or_default() += 1;
         }
         self.clients = count;
         self.held = held.into_iter().collect();
@@ -188,7 +188,7 @@ impl<'a> Escalation<'a> {
     }
 
     fn worked(&self, client: &Client) -> Worked {
-        let held = roles_of(client, &self.number);
+        let held = roles_of(self.access, client, &self.number);
         let visible = self.visible(client);
         let key = (held, visible);
         if let Some(worked) = self.known.borrow().get(&key) {
@@ -209,11 +209,11 @@ impl<'a> Escalation<'a> {
     }
 
     fn work_out(&self, client: &Client, held: &FixedBitSet, visible: Mask) -> Worked {
-        let powers = || client.grants().filter_map(|grant| self.access.role(&grant.role));
+        let powers = || self.access.granted(client).filter_map(|grant| self.access.role(&grant.role));
         let has_everything =
             visible == Mask::MAX && powers().any(|power| allows_everything(self.access, power));
         let mut own = Gives::default();
-        for gives in client.grants().filter_map(|grant| self.roles.get(&grant.role)) {
+        for gives in self.access.granted(client).filter_map(|grant| self.roles.get(&grant.role)) {
             own.any |= gives.any & visible;
             own.firm |= gives.firm & visible;
         }
@@ -322,9 +322,9 @@ fn allows_everything(access: &Access<'_>, power: &RolePower) -> bool {
         || (!access.known.is_clear() && access.known.is_subset(&power.matched))
 }
 
-fn roles_of(client: &Client, number: &HashMap<&RoleId, usize>) -> FixedBitSet {
+fn roles_of(access: &Access<'_>, client: &Client, number: &HashMap<&RoleId, usize>) -> FixedBitSet {
     let mut set = FixedBitSet::with_capacity(number.len());
-    set.extend(client.grants().filter_map(|grant| number.get(&grant.role).copied()));
+    set.extend(access.granted(client).filter_map(|grant| number.get(&grant.role).copied()));
     set
 }
 

@@ -46,7 +46,7 @@ impl<'a> Path<'a> {
         let first = steps.first().map(wanted).unwrap_or_default();
         let mut by: Vec<&Role> = Vec::new();
         let mut places: BTreeSet<&DivisionRef> = BTreeSet::new();
-        for grant in client.grants() {
+        for grant in access.granted(client) {
             let Some(role) = snapshot.roles.get(&grant.role).filter(|role| gives(role, &first)) else {
                 continue;
             };
