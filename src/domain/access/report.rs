@@ -253,12 +253,7 @@ impl Access<'_> {
         for grant in self.granted(client) {
             let Some(role) = self.role(&grant.role) else { continue };
             for at in role.listed.ones() {
-                ways.entry(at).or_default().push(self.way(
-                    client,
-                    grant,
-                    !role.firm.contains(at),
-                    observed_at,
-                ));
+                ways.entry(at).or_default().push(self.way(grant, !role.firm.contains(at), observed_at));
             }
         }
         ways.into_iter()
