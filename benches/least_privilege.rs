@@ -38,7 +38,7 @@ fn main() {
         usize::try_from(dice >> 33).unwrap() % most
     };
     // What the first question pays for all: numbering what each operation needs.
-    access.needs(0);
+    access.needs_of(0);
     println!("loading (1,000 clients, 1,000 roles): {} ms\n", begun.elapsed().as_millis());
     println!("| declared calls | holds | p50 | p99 | most | not proven |");
     println!("|--:|---|--:|--:|--:|--:|");

@@ -5,6 +5,7 @@
 //! the connection. The past is read once at the start, and everything is written once at the end.
 
 mod analysis;
+pub mod proposal;
 
 use std::{
     sync::Arc,

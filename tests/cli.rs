@@ -2,8 +2,9 @@
 //! prints, and its exit code.
 //!
 //! - `workplace`: a folder with a configuration, and a simulated organisation. - `usage`: help, bad arguments, bad
-//!   configurations. - `auditing`: `audit`. - `reading`: the commands that only read. - `needing`: `least-privilege`. - `sending`: alerts and the
-//!   outbox. - `keeping`: backups and retention. - `simulating`: `simulate`. - `pipes`: who reads, and what nobody may read.
+//!   configurations. - `auditing`: `audit`. - `reading`: the commands that only read. - `needing`: `least-privilege`. -
+//!   `reach`: who can, what if. - `sending`: alerts and the outbox. - `keeping`: backups and retention. - `simulating`:
+//!   `simulate`. - `pipes`: who reads, and what nobody may read.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, in its helping functions too")]
 
@@ -17,6 +18,8 @@ mod keeping;
 mod needing;
 #[path = "cli/pipes.rs"]
 mod pipes;
+#[path = "cli/reach.rs"]
+mod reach;
 #[path = "cli/reading.rs"]
 mod reading;
 #[path = "cli/sending.rs"]

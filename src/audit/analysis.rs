@@ -78,6 +78,7 @@ pub(super) fn conclude(input: Input) -> Analysis {
         access: &access,
         gaps: &observed.gaps,
         companions: &companions,
+        object_counts: observed.object_counts.as_ref(),
         now: at,
     };
     let found = checks::evaluate(&context);

@@ -18,6 +18,8 @@ pub(super) use table::{Cell, Column, Table};
 
 /// Where the text beside a severity begins.
 const INDENT: u16 = 10;
+/// Where what is said below a name begins.
+const NOTE: u16 = 2;
 
 /// Stdout, and what is known of who reads it.
 pub(super) struct Output {
@@ -70,6 +72,12 @@ impl Output {
     /// A line that belongs below one with a severity.
     pub(super) fn below(&mut self, text: impl Display) -> io::Result<()> {
         let text = table::indented(&text.to_string(), INDENT, self.width());
+        self.write(|to| writeln!(to, "{text}"))
+    }
+
+    /// A sentence below a name.
+    pub(super) fn note(&mut self, text: impl Display) -> io::Result<()> {
+        let text = table::indented(&text.to_string(), NOTE, self.width());
         self.write(|to| writeln!(to, "{text}"))
     }
 

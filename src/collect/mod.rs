@@ -15,6 +15,7 @@ mod error;
 mod json;
 mod pace;
 mod pages;
+pub mod proposed;
 mod refusal;
 mod transport;
 mod wire;

@@ -50,6 +50,12 @@ pub(super) fn page<T>(
 
 pub(super) fn client(raw: &RawValue) -> Result<Client, Mismatch> {
     let record = object(raw)?;
+    let id = record.required("id", identifier)?;
+    client_of(&record, &id)
+}
+
+/// A client's record under an id, which the record need not carry.
+pub(super) fn client_of(record: &Object<'_>, id: &str) -> Result<Client, Mismatch> {
     let grant_type = GrantType::from(record.required("authorizedGrantType", text)?);
     let author = |raw| object(raw)?.optional("id", text);
     Ok(Client {
@@ -57,9 +63,9 @@ pub(super) fn client(raw: &RawValue) -> Result<Client, Mismatch> {
         date_created: record.optional("dateCreated", text)?,
         date_to_delete: record.optional("dateToDelete", text)?,
         description: record.optional("description", text)?.unwrap_or_default(),
-        grants: client_grants(&record, &grant_type)?,
+        grants: client_grants(record, &grant_type)?,
         grant_type,
-        id: record.required("id", identifier)?.into(),
+        id: id.into(),
         name: record.required("name", text)?,
         redirect_uris: record.optional("registeredRedirectUri", words)?.unwrap_or_default(),
         scopes: record.optional("scope", words)?.unwrap_or_default(),
@@ -91,12 +97,18 @@ fn client_grants(record: &Object<'_>, grant_type: &GrantType) -> Result<Option<B
 
 pub(super) fn role(raw: &RawValue) -> Result<Role, Mismatch> {
     let record = object(raw)?;
+    let id = record.required("id", identifier)?;
+    role_of(&record, &id)
+}
+
+/// A role under an id, which the record need not carry.
+pub(super) fn role_of(record: &Object<'_>, id: &str) -> Result<Role, Mismatch> {
     let policies: Vec<Policy> = record.optional("permissionPolicies", list(policy))?.unwrap_or_default();
     Ok(Role {
         default_role_id: record.optional("defaultRoleId", text)?,
         description: record.optional("description", text)?.unwrap_or_default(),
         general: record.optional("permissions", words)?.unwrap_or_default(),
-        id: record.required("id", identifier)?.into(),
+        id: id.into(),
         is_default: record.optional("default", flag)?.unwrap_or_default(),
         name: record.optional("name", text)?.unwrap_or_default(),
         policies: merge(policies),

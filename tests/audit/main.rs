@@ -6,6 +6,7 @@
 //! - `equivalence`: the simulator refuses exactly what `access` says is not granted.
 //! - `least`: the role that deploy/genesys ships is enough, and no more than that.
 //! - `need`: the least role that is proposed is enough, and no more than that; contracts are recorded.
+//! - `reach`: escalation, divisions, scopes, `who-can` and `what-if` against what the platform does.
 //! - `secrets`: no secret leaves the request that needs it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
@@ -15,5 +16,6 @@ mod faults;
 mod harness;
 mod least;
 mod need;
+mod reach;
 mod secrets;
 mod story;

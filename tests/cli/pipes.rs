@@ -12,7 +12,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 use crate::workplace::{SIGNING_SECRET, Workplace, run};
 
 /// Every command that prints something of an organisation.
-const COMMANDS: [&[&str]; 13] = [
+const COMMANDS: [&[&str]; 17] = [
     &["audit"],
     &["audit", "--json"],
     &["check-config"],
@@ -20,6 +20,10 @@ const COMMANDS: [&[&str]; 13] = [
     &["clients", "--json"],
     &["access", "--all", "--operations"],
     &["access", "--all", "--format", "text"],
+    &["access", "--all", "--if-enforced"],
+    &["access", "--all", "--if-enforced", "--format", "text"],
+    &["who-can", "directory:user:view"],
+    &["who-can", "directory:user:view", "--format", "text"],
     &["diff"],
     &["diff", "--format", "text"],
     &["findings"],

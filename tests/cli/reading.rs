@@ -7,9 +7,15 @@ use crate::workplace::Workplace;
 #[tokio::test(flavor = "multi_thread")]
 async fn before_the_first_audit_there_is_no_answer() {
     let workplace = Workplace::new().await;
-    for arguments in
-        [&["clients"][..], &["access", "--all"], &["diff"], &["findings"], &["verify"], &["outbox", "list"]]
-    {
+    for arguments in [
+        &["clients"][..],
+        &["access", "--all"],
+        &["who-can", "admin"],
+        &["diff"],
+        &["findings"],
+        &["verify"],
+        &["outbox", "list"],
+    ] {
         let ran = workplace.run(arguments).ends_with(1);
         assert_eq!(ran.stdout, "", "{arguments:?}");
         assert!(ran.stderr.contains("scopewarden audit"), "{arguments:?}: {}", ran.stderr);

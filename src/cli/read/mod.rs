@@ -9,3 +9,6 @@ pub(super) mod diff;
 pub(super) mod findings;
 pub(super) mod least_privilege;
 pub(super) mod verify;
+pub(super) mod what_if;
+pub(super) mod who_can;
+mod words;

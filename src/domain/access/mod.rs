@@ -6,26 +6,35 @@
 //!
 //! - `role`: what one role gives. - `power`: what one client holds, by division.
 //! - `scope`: what scopes would let through. - `report`: the answer in the JSON shape that users see.
+//! - `who`: the question the other way round. - `enforced`: what scopes would take away.
+//! - `escalation`: how a client can become stronger.
 
+mod enforced;
+pub mod escalation;
 mod power;
 mod report;
 mod role;
 mod scope;
+pub mod who;
 
 use std::{
     collections::HashMap,
     sync::{Arc, OnceLock},
 };
 
+pub use enforced::{Enforced, Enforcement};
 pub use power::{Held, Power};
-pub use report::{AccessReport, Authority, Granted, OperationAccess, PermissionAccess, UpperBound, Via};
+pub use report::{
+    AccessReport, Authority, DomainAccess, Granted, OperationAccess, PermissionAccess, Reachable, UpperBound,
+    Via,
+};
 pub use role::RolePower;
-pub use scope::{ALL_SCOPES, Scopes};
+pub use scope::{ALL_SCOPES, Scopes, lets_through};
 
 use super::{
     RoleId, ScopeEnforcement,
     catalogue::{Catalogue, Mode, Operation, Operations},
-    inventory::{Client, GrantType, Role},
+    inventory::{Client, Grant, GrantType, Role},
     permission::{PermissionSet, Universe},
     snapshot::Snapshot,
 };
@@ -139,6 +148,11 @@ impl<'a> Access<'a> {
         self.snapshot.settings.scope_enforcement == ScopeEnforcement::AllGrants
     }
 
+    /// Everything that a client is granted, each grant once.
+    pub fn granted<'b>(&'b self, client: &'b Client) -> impl Iterator<Item = &'b Grant> {
+        client.grants()
+    }
+
     /// What a client holds by its roles, division by division. Empty for clients that act as a user.
     pub fn power(&self, client: &Client) -> Power {
         power::of(self, client)
@@ -149,27 +163,29 @@ impl<'a> Access<'a> {
         &'b self,
         held: &'b PermissionSet,
     ) -> impl Iterator<Item = (&'b Operation, Option<bool>)> + 'b {
-        self.operations.iter().enumerate().map(|(at, operation)| (operation, self.allows(at, held)))
+        self.operations
+            .iter()
+            .zip(self.needs())
+            .map(|(operation, needs)| (operation, suffice(operation.mode, needs, held)))
     }
 
-    /// The permissions that an operation names, by their numbers; none for a place that has no operation.
-    pub fn needs(&self, operation: usize) -> &[usize] {
+    /// Whether permissions suffice for the operation at a place of the table; `None`: it declares none, or there is no
+    /// such operation.
+    pub fn allows(&self, at: usize, held: &PermissionSet) -> Option<bool> {
+        suffice(self.operations.get(at)?.mode, self.needs_of(at), held)
+    }
+
+    /// The permissions that the operation at a place of the table names.
+    pub fn needs_of(&self, at: usize) -> &[usize] {
+        self.needs().get(at).map_or(&[], Vec::as_slice)
+    }
+
+    /// For each operation, in their order, the permissions that it names.
+    pub fn needs(&self) -> &[Vec<usize>] {
         let number = |operation: &Operation| {
             operation.permissions().filter_map(|name| self.universe.number(name)).collect()
         };
-        let needs = self.needs.get_or_init(|| self.operations.iter().map(number).collect());
-        needs.get(operation).map_or(&[], Vec::as_slice)
-    }
-
-    /// Whether somebody who holds some permissions may call an operation; `None`: it declares none, or there is none
-    /// at that place.
-    pub fn allows(&self, operation: usize, held: &PermissionSet) -> Option<bool> {
-        let needs = self.needs(operation);
-        match self.operations.get(operation)?.mode {
-            Mode::All => Some(needs.iter().all(|&at| held.contains(at))),
-            Mode::Any => Some(needs.iter().any(|&at| held.contains(at))),
-            Mode::None => None,
-        }
+        self.needs.get_or_init(|| self.operations.iter().map(number).collect())
     }
 
     /// Whether a client's scopes would let it through to an operation, if they were enforced. An operation that is not
@@ -184,11 +200,19 @@ impl<'a> Access<'a> {
     pub fn reach(&self, client: &Client) -> PermissionSet {
         let mut reach = self.universe.none();
         if acts_by_roles(client) {
-            for role in client.grants().filter_map(|grant| self.role(&grant.role)) {
+            for role in self.granted(client).filter_map(|grant| self.role(&grant.role)) {
                 reach.union_with(&role.matched);
             }
         }
         reach
+    }
+}
+
+fn suffice(mode: Mode, needs: &[usize], held: &PermissionSet) -> Option<bool> {
+    match mode {
+        Mode::All => Some(needs.iter().all(|&at| held.contains(at))),
+        Mode::Any => Some(needs.iter().any(|&at| held.contains(at))),
+        Mode::None => None,
     }
 }
 

@@ -8,9 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
 
-use super::{Access, acts_by_roles, scope::lets_through};
+use super::{Access, acts_by_roles, lets_through};
 use crate::domain::{
-    DivisionRef, RoleId, ScopeEnforcement, finding::ClientRef, inventory::Client, permission::GENERAL,
+    DivisionRef, RoleId, ScopeEnforcement,
+    finding::ClientRef,
+    inventory::{Client, Grant},
+    permission::{GENERAL, Pattern, PermissionSet},
 };
 
 /// Where a client's power comes from.
@@ -97,6 +100,32 @@ pub struct OperationAccess {
     pub granted: Granted,
     /// By scopes, if they were enforced.
     pub in_scope: bool,
+    /// It only reads, by the scopes that it accepts.
+    pub reads: bool,
+}
+
+/// How many operations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Reachable {
+    /// Granted, and only reading.
+    pub reads: usize,
+    /// Granted, and changing something.
+    pub writes: usize,
+    /// Declaring no permission.
+    pub undeclared: usize,
+}
+
+/// What a client can do in one domain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DomainAccess {
+    /// The domain; empty for general permissions.
+    pub domain: String,
+    /// Permissions that it holds there.
+    pub permissions: usize,
+    /// Operations that only read, and that it may call by a permission of the domain.
+    pub reads: usize,
+    /// Operations that change something, likewise.
+    pub writes: usize,
 }
 
 /// What one client can do.
@@ -112,6 +141,11 @@ pub struct AccessReport {
     pub upper_bound: Option<UpperBound>,
     /// What it holds by its roles, sorted by name. Empty if it acts for a user.
     pub permissions: Vec<PermissionAccess>,
+    /// The same by domain, with the operations that follow.
+    pub domains: Vec<DomainAccess>,
+    /// Operations that it may call: each once, whatever the number of domains. For clients that act for a user: the upper
+    /// bound.
+    pub reachable: Reachable,
     /// Patterns with `*` that its roles hold: they also give what the platform adds tomorrow.
     pub wildcards: Vec<String>,
     /// Granted roles that the audit did not see.
@@ -135,14 +169,13 @@ impl Access<'_> {
         observed_at: DateTime<Utc>,
     ) -> AccessReport {
         let by_roles = acts_by_roles(client);
-        let bound = match self.snapshot.settings.scope_enforcement {
-            ScopeEnforcement::UserGrants | ScopeEnforcement::AllGrants => UpperBound::Scopes,
-            ScopeEnforcement::Off | ScopeEnforcement::Unknown => UpperBound::Unbounded,
-        };
+        let bound = self.user_bound();
         let power = self.power(client);
+        let reach = self.reach(client);
+        let user_bound = (!by_roles).then_some(bound);
+        let permissions = if by_roles { self.permissions(client, observed_at) } else { Vec::new() };
         let wildcards: BTreeSet<&String> = if by_roles {
-            client
-                .grants()
+            self.granted(client)
                 .filter_map(|grant| self.role(&grant.role))
                 .flat_map(|role| &role.wildcards)
                 .collect()
@@ -153,30 +186,74 @@ impl Access<'_> {
             org: org.to_owned(),
             client: ClientRef { id: client.id.clone(), name: client.name.clone() },
             authority: if by_roles { Authority::Roles } else { Authority::User },
-            upper_bound: (!by_roles).then_some(bound),
-            permissions: if by_roles { self.permissions(client, observed_at) } else { Vec::new() },
+            upper_bound: user_bound,
+            domains: self.by_domain(&permissions, &reach),
+            reachable: self.reachable(client, user_bound, &reach),
+            permissions,
             wildcards: wildcards.into_iter().cloned().collect(),
             unseen_roles: power.unseen_roles,
             grants_unknown: by_roles && client.grants.is_none(),
-            operations: with_operations.then(|| self.operation_list(client, (!by_roles).then_some(bound))),
+            operations: with_operations.then(|| self.operation_list(client, user_bound, &reach)),
         }
+    }
+
+    /// What bounds clients that act for a user.
+    pub fn user_bound(&self) -> UpperBound {
+        match self.snapshot.settings.scope_enforcement {
+            ScopeEnforcement::UserGrants | ScopeEnforcement::AllGrants => UpperBound::Scopes,
+            ScopeEnforcement::Off | ScopeEnforcement::Unknown => UpperBound::Unbounded,
+        }
+    }
+
+    fn by_domain(&self, permissions: &[PermissionAccess], reach: &PermissionSet) -> Vec<DomainAccess> {
+        let mut domains: BTreeMap<&str, DomainAccess> = BTreeMap::new();
+        for held in permissions {
+            let domain = domain_of(&held.permission);
+            let entry = domains.entry(domain).or_insert_with(|| DomainAccess {
+                domain: domain.to_owned(),
+                permissions: 0,
+                reads: 0,
+                writes: 0,
+            });
+            entry.permissions += 1;
+        }
+        for (at, (_, granted)) in self.may_call(reach).enumerate() {
+            if granted != Some(true) {
+                continue;
+            }
+            let reads = self.scopes.reads(at);
+            let held = self.needs_of(at).iter().filter(|&&at| reach.contains(at));
+            let by: BTreeSet<&str> = held.map(|&at| domain_of(self.universe.name(at))).collect();
+            for domain in by {
+                if let Some(entry) = domains.get_mut(domain) {
+                    let count = if reads { &mut entry.reads } else { &mut entry.writes };
+                    *count += 1;
+                }
+            }
+        }
+        domains.into_values().collect()
+    }
+
+    fn reachable(&self, client: &Client, bound: Option<UpperBound>, reach: &PermissionSet) -> Reachable {
+        let mut reachable = Reachable::default();
+        for (at, (operation, granted)) in self.may_call(reach).enumerate() {
+            match bounded(granted, bound, || lets_through(&client.scopes, operation)) {
+                Granted::Yes if self.scopes.reads(at) => reachable.reads += 1,
+                Granted::Yes => reachable.writes += 1,
+                Granted::Undeclared => reachable.undeclared += 1,
+                Granted::No => {}
+            }
+        }
+        reachable
     }
 
     fn permissions(&self, client: &Client, observed_at: DateTime<Utc>) -> Vec<PermissionAccess> {
         let in_scope = self.scopes.permissions(&client.scopes);
         let mut ways: BTreeMap<usize, Vec<Via>> = BTreeMap::new();
-        for grant in client.grants() {
+        for grant in self.granted(client) {
             let Some(role) = self.role(&grant.role) else { continue };
-            let role_name = self.snapshot.roles.get(&grant.role).map_or("", |role| role.name.as_str());
             for at in role.listed.ones() {
-                ways.entry(at).or_default().push(Via {
-                    role: grant.role.clone(),
-                    role_name: role_name.to_owned(),
-                    division: grant.division.clone(),
-                    conditional: !role.firm.contains(at),
-                    source: "record",
-                    observed_at,
-                });
+                ways.entry(at).or_default().push(self.way(grant, !role.firm.contains(at), observed_at));
             }
         }
         ways.into_iter()
@@ -191,8 +268,21 @@ impl Access<'_> {
             .collect()
     }
 
+    /// A grant as a way to a permission that its role gives.
+    pub(super) fn way(&self, grant: &Grant, conditional: bool, observed_at: DateTime<Utc>) -> Via {
+        let role_name = self.snapshot.roles.get(&grant.role).map_or("", |role| role.name.as_str());
+        Via {
+            role: grant.role.clone(),
+            role_name: role_name.to_owned(),
+            division: grant.division.clone(),
+            conditional,
+            source: "record",
+            observed_at,
+        }
+    }
+
     /// The divisions in which some ways to a permission count, in the normal form of [`super::Power`].
-    fn effective_divisions(&self, permission: usize, via: &[Via]) -> Vec<DivisionRef> {
+    pub(super) fn effective_divisions(&self, permission: usize, via: &[Via]) -> Vec<DivisionRef> {
         let aware = self.division_aware.contains(permission);
         let place = |way: &Via| if aware { way.division.clone() } else { DivisionRef::All };
         let firm: BTreeSet<DivisionRef> = via.iter().filter(|way| !way.conditional).map(place).collect();
@@ -206,27 +296,43 @@ impl Access<'_> {
         all.into_iter().collect()
     }
 
-    fn operation_list(&self, client: &Client, bound: Option<UpperBound>) -> Vec<OperationAccess> {
-        let reach = self.reach(client);
-        self.may_call(&reach)
-            .map(|(operation, granted)| {
+    fn operation_list(
+        &self,
+        client: &Client,
+        bound: Option<UpperBound>,
+        reach: &PermissionSet,
+    ) -> Vec<OperationAccess> {
+        self.may_call(reach)
+            .enumerate()
+            .map(|(at, (operation, granted))| {
                 let in_scope = lets_through(&client.scopes, operation);
-                let by_user = match bound {
-                    None => granted,
-                    // A user may hold anything; only enforced scopes bound what the client can do as that user.
-                    Some(UpperBound::Unbounded) => granted.map(|_| true),
-                    Some(UpperBound::Scopes) => granted.map(|_| in_scope),
-                };
                 OperationAccess {
                     operation: operation.name.clone(),
-                    granted: match by_user {
-                        Some(true) => Granted::Yes,
-                        Some(false) => Granted::No,
-                        None => Granted::Undeclared,
-                    },
+                    granted: bounded(granted, bound, || in_scope),
                     in_scope,
+                    reads: self.scopes.reads(at),
                 }
             })
             .collect()
+    }
+}
+
+/// Whether an operation may be called, by roles or by what bounds a client that acts for a user.
+fn bounded(granted: Option<bool>, bound: Option<UpperBound>, in_scope: impl FnOnce() -> bool) -> Granted {
+    let Some(granted) = granted else { return Granted::Undeclared };
+    let yes = match bound {
+        None => granted,
+        // A user may hold anything; only enforced scopes bound what the client can do as that user.
+        Some(UpperBound::Unbounded) => true,
+        Some(UpperBound::Scopes) => in_scope(),
+    };
+    if yes { Granted::Yes } else { Granted::No }
+}
+
+/// The domain of a permission; empty for a general one.
+fn domain_of(permission: &str) -> &str {
+    match Pattern::parse(permission) {
+        Pattern::Parts { domain, .. } => domain,
+        Pattern::General(_) => "",
     }
 }

@@ -12,6 +12,8 @@ use crate::domain::{
 pub struct RolePower {
     /// Everything its patterns match, conditional or not.
     pub matched: PermissionSet,
+    /// Of `matched`, what at least one pattern gives without a condition.
+    pub unconditional: PermissionSet,
     /// Of `listed`, what is given without a condition by at least one pattern.
     pub firm: PermissionSet,
     /// What is shown to people: the matches that the catalogue knows, and what the role names literally.
@@ -49,8 +51,8 @@ impl RolePower {
         let mut listed = matched.clone();
         listed.intersect_with(known);
         listed.union_with(&literal);
-        let mut firm = unconditional;
+        let mut firm = unconditional.clone();
         firm.intersect_with(&listed);
-        Self { matched, firm, listed, literal, wildcards, admin }
+        Self { matched, unconditional, firm, listed, literal, wildcards, admin }
     }
 }

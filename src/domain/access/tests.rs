@@ -4,6 +4,7 @@ mod cases;
 mod organisation;
 mod reference;
 mod report;
+mod who;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     Context,
+    reach::empty_division::{self, Occupancy},
     roles::{
         admin::{self, Everything},
         high_privilege::{self, Risk},
@@ -21,7 +22,7 @@ use super::{
 };
 use crate::domain::{
     ClientId, DivisionRef, Fact, Gap, RoleId,
-    access::{Access, RolePower, acts_by_roles},
+    access::{Access, RolePower, acts_by_roles, escalation::Escalation},
     contract::{Comparison, Contract, Declared, companion::Companions},
     inventory::{Client, Role},
     permission::{PermissionSet, nearest},
@@ -40,6 +41,10 @@ pub(super) struct Facts<'a> {
     all_companions: &'a Companions,
     /// Clients by name; filled when a contract first asks.
     names: OnceCell<HashMap<&'a str, Vec<&'a Client>>>,
+    /// How clients can become stronger.
+    pub(super) escalation: Escalation<'a>,
+    /// What the divisions hold.
+    pub(super) occupancy: Occupancy<'a>,
     roles: HashMap<&'a RoleId, RoleFacts<'a>>,
     /// For each unknown permission, the known names nearest to it.
     pub(super) suggestions: HashMap<usize, Vec<&'a str>>,
@@ -67,6 +72,8 @@ pub(super) struct RoleFacts<'a> {
     pub(super) unknown: Vec<usize>,
     /// It gives a permission that a division restricts.
     pub(super) division_aware: bool,
+    /// Permissions of it that a division restricts, with the kind of object that each acts on, where that is known.
+    pub(super) acts_on: Vec<(usize, &'static str)>,
     /// Who holds it, if more than one client does.
     pub(super) shared: Option<String>,
 }
@@ -133,6 +140,7 @@ impl<'a> Facts<'a> {
                     risks: high_privilege::of(power, access),
                     unknown: unknown_permission::of(power, access),
                     division_aware: !power.listed.is_disjoint(&access.division_aware),
+                    acts_on: empty_division::acts_on(power, access),
                     shared: shared_role::holders(role, held_by),
                 };
                 Some((&role.id, facts))
@@ -143,6 +151,8 @@ impl<'a> Facts<'a> {
         } else {
             unknown_permission::suggestions(roles.values().flat_map(|role| &role.unknown), access)
         };
+        let escalation = Escalation::new(access);
+        let occupancy = Occupancy::new(context.object_counts);
         Self {
             org: context.org,
             now: context.now,
@@ -150,6 +160,8 @@ impl<'a> Facts<'a> {
             companions: pairs(access, context.companions),
             all_companions: context.companions,
             names: OnceCell::new(),
+            escalation,
+            occupancy,
             roles,
             suggestions,
             gaps,

@@ -4,8 +4,9 @@
 //! `unknown`; a pass leaves none. Must never: pass a client on a fact that was not seen, or produce more findings
 //! for one client and check than [`FINDINGS_LIMIT`] of each status.
 //!
-//! To add a check: one file in `roles` (about roles that a client holds), `clients` (about its own record) or `contract`
-//! (about what its contract declares), one line in [`CHECKS`], one row in `docs/checks.md` (a test compares).
+//! To add a check: one file in `roles` (about roles that a client holds), `clients` (about its own record), `contract`
+//! (about what its contract declares) or `reach` (about what it reaches), one line in [`CHECKS`], one row in
+//! `docs/checks.md` (a test compares).
 //!
 //! What depends on roles alone is computed once for each role (`facts`); the loop over clients only combines.
 
@@ -13,6 +14,7 @@ mod answer;
 mod clients;
 mod contract;
 mod facts;
+mod reach;
 mod roles;
 
 use chrono::{DateTime, Utc};
@@ -21,7 +23,10 @@ use self::{
     answer::Failure,
     facts::{Facts, Subject},
 };
-use super::{Fact, Gap, Severity, access::Access, contract::companion::Companions, finding::Finding};
+use super::{
+    Fact, Gap, Severity, access::Access, contract::companion::Companions, finding::Finding,
+    inventory::ObjectCounts,
+};
 
 /// Findings of one check and status for one client; beyond that there is one that sums them up.
 pub const FINDINGS_LIMIT: usize = 10;
@@ -37,6 +42,8 @@ pub struct Context<'a> {
     pub gaps: &'a [Gap],
     /// Permissions that others are of little use without.
     pub companions: &'a Companions,
+    /// Objects in each division; `None`: not counted in this audit.
+    pub object_counts: Option<&'a ObjectCounts>,
     /// The time of the audit.
     pub now: DateTime<Utc>,
 }
@@ -79,6 +86,7 @@ pub struct Check {
 /// Every check, most severe first. Metrics and documentation follow this order.
 pub static CHECKS: &[Check] = &[
     roles::admin::CHECK,
+    reach::escalation::STATED,
     roles::high_privilege::CHECK,
     contract::denied::CHECK,
     clients::broad_scopes::CHECK,
@@ -93,7 +101,12 @@ pub static CHECKS: &[Check] = &[
     contract::broken::CHECK,
     contract::scopes::CHECK,
     contract::client::CHECK,
+    reach::escalation::ASSUMED,
     roles::shared_role::CHECK,
+    reach::empty_division::CHECK,
+    reach::scopes::UNREACHED,
+    reach::scopes::WRITING,
+    reach::scopes::USELESS,
     clients::inactive::CHECK,
     clients::description::CHECK,
     contract::names::CHECK,

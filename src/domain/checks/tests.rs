@@ -16,9 +16,19 @@ use crate::domain::{
 
 /// All findings of an organisation called `acme`.
 pub(super) fn audit(snapshot: &Snapshot, gaps: &[Gap]) -> Vec<Finding> {
+    audit_counted(snapshot, gaps, None)
+}
+
+/// The same, where the objects in the divisions were counted.
+pub(super) fn audit_counted(
+    snapshot: &Snapshot,
+    gaps: &[Gap],
+    object_counts: Option<&ObjectCounts>,
+) -> Vec<Finding> {
     let companions = Companions::with(&[]);
     let access = Access::new(snapshot);
-    let context = Context { org: "acme", access: &access, gaps, companions: &companions, now: when() };
+    let context =
+        Context { org: "acme", access: &access, gaps, companions: &companions, object_counts, now: when() };
     evaluate(&context).flatten().collect()
 }
 

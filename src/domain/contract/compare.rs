@@ -250,7 +250,7 @@ impl Judge<'_> {
             for (place, held) in &places {
                 if access.allows(*at, held) == Some(false) {
                     divisions.push(place.clone());
-                    let needed = access.needs(*at).iter().copied();
+                    let needed = access.needs_of(*at).iter().copied();
                     let needed = needed.filter(|at| self.need.permissions.contains(*at));
                     permissions.extend(needed.filter(|at| !held.contains(*at)));
                 }
@@ -375,7 +375,7 @@ impl Judge<'_> {
                 .need
                 .unavailable
                 .iter()
-                .any(|operation| self.access.needs(operation.at).contains(&permission))
+                .any(|operation| self.access.needs_of(operation.at).contains(&permission))
     }
 
     fn one(
@@ -414,9 +414,10 @@ impl Judge<'_> {
 
     /// What has to be granted before a permission can be cut that declared calls rest on.
     fn instead_of(&self, permission: usize, held: &PermissionSet) -> Vec<String> {
-        let resting = self.declared.calls.iter().filter(|at| self.access.needs(**at).contains(&permission));
+        let resting =
+            self.declared.calls.iter().filter(|at| self.access.needs_of(**at).contains(&permission));
         let others: BTreeSet<usize> = resting
-            .flat_map(|at| self.access.needs(*at).iter().copied())
+            .flat_map(|at| self.access.needs_of(*at).iter().copied())
             .filter(|at| self.need.permissions.contains(*at) && !held.contains(*at))
             .collect();
         others.into_iter().map(|at| self.access.universe.name(at).to_owned()).collect()

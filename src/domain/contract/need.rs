@@ -70,7 +70,7 @@ pub(super) fn of(access: &Access<'_>, declared: &Declared, also: &PermissionSet)
     for &at in calls {
         let Some(operation) = access.operations.get(at) else { continue };
         let (usable, other): (Vec<usize>, Vec<usize>) =
-            access.needs(at).iter().partition(|permission| can_be_given(access, **permission));
+            access.needs_of(at).iter().partition(|permission| can_be_given(access, **permission));
         match operation.mode {
             Mode::None => {}
             Mode::All if other.is_empty() => permissions.extend(usable),
@@ -106,7 +106,8 @@ fn choices(access: &Access<'_>, calls: &BTreeSet<usize>, needed: &PermissionSet)
         else {
             continue;
         };
-        let usable = access.needs(at).iter().copied().filter(|permission| can_be_given(access, *permission));
+        let usable =
+            access.needs_of(at).iter().copied().filter(|permission| can_be_given(access, *permission));
         let (chosen, others): (Vec<usize>, Vec<usize>) =
             usable.partition(|permission| needed.contains(*permission));
         if !chosen.is_empty() && !others.is_empty() {
@@ -126,7 +127,7 @@ pub(super) fn kept(access: &Access<'_>, calls: &BTreeSet<usize>, held: &Permissi
     let mut permissions = access.universe.none();
     let mut clauses = Vec::new();
     for &at in calls.iter().filter(|at| access.allows(**at, held) == Some(true)) {
-        let here = access.needs(at).iter().copied().filter(|permission| held.contains(*permission));
+        let here = access.needs_of(at).iter().copied().filter(|permission| held.contains(*permission));
         match access.operations.get(at).map(|operation| operation.mode) {
             Some(Mode::All) => permissions.extend(here),
             Some(Mode::Any) => clauses.push(here.collect::<BTreeSet<usize>>()),

@@ -25,7 +25,7 @@ use self::{
 
 use super::{
     ClientId, DivisionId, RoleId, Severity,
-    access::Access,
+    access::{Access, acts_by_roles},
     catalogue::Catalogue,
     event::{Affected, Cause, CauseKind, Event},
     evidence::{Digester, Hash},
@@ -72,23 +72,56 @@ fn catalogues<'a>(before: &'a Snapshot, after: &'a Snapshot) -> [&'a Catalogue; 
 /// Everything that changed from one snapshot to the next. `org` is the organisation's configured name, `audit` the
 /// id of the audit that saw `after`; both only name the events.
 pub fn between(org: &str, audit: &str, before: &Snapshot, after: &Snapshot) -> Vec<Event> {
+    with_gains(org, audit, before, after).into_iter().map(|(event, _)| event).collect()
+}
+
+/// The same, each event with the worst of what somebody gained by it: the highest tier among the permissions that widen
+/// a client's power, and for clients that act as their user what the new scopes are worth. `None`: nobody gained.
+pub fn with_gains(
+    org: &str,
+    audit: &str,
+    before: &Snapshot,
+    after: &Snapshot,
+) -> Vec<(Event, Option<Severity>)> {
     let changed = Changed::between(before, after);
     if changed.is_empty() {
         return Vec::new();
     }
     let reached = Reached::by(&changed, before, after);
     let pair = Pair::new(before, after, |role| reached.needs(role));
-    events(org, audit, causes::find(&pair, &changed), effects::find(&pair, &reached))
+    let events = events(org, audit, causes::find(&pair, &changed), effects::find(&pair, &reached));
+    events
+        .into_iter()
+        .map(|(event, gain)| {
+            let by_scopes = scopes_gained(&event, after);
+            (event, gain.max(by_scopes))
+        })
+        .collect()
+}
+
+/// What new scopes, or a new way to sign in, are worth to a client that acts as its user.
+fn scopes_gained(event: &Event, after: &Snapshot) -> Option<Severity> {
+    let client = after.clients.get(event.cause.subject.id.as_str())?;
+    let is_client = event.cause.subject.kind == "client";
+    let scopes = event.cause.details.get("scopes");
+    let added = scopes.and_then(|scopes| scopes["added"].as_array()).is_some_and(|added| !added.is_empty());
+    let new = event.cause.kinds.contains(&CauseKind::ClientAdded);
+    (is_client && !acts_by_roles(client) && (added || new)).then_some(event.severity)
 }
 
 /// One event for each cause, with what it did.
-fn events(org: &str, audit: &str, causes: Causes, mut effects: BTreeMap<SubjectKey, Effect>) -> Vec<Event> {
+fn events(
+    org: &str,
+    audit: &str,
+    causes: Causes,
+    mut effects: BTreeMap<SubjectKey, Effect>,
+) -> Vec<(Event, Option<Severity>)> {
     let events = causes
         .into_iter()
         .map(|(subject, cause)| {
             let effect = effects.remove(&subject).unwrap_or_default();
             let severity = severity(&cause).max(effect.worst_gain.unwrap_or(Severity::Info));
-            event(org, audit, severity, cause, effect.clients)
+            (event(org, audit, severity, cause, effect.clients), effect.worst_gain)
         })
         .collect();
     debug_assert!(effects.is_empty(), "an effect without a cause: {:?}", effects.keys());

@@ -61,7 +61,18 @@ fn a_client_with_roles() {
         "DELETE /api/v2/routing/queues/{queueId}",
         "POST /api/v2/authorization/divisions/{divisionId}/objects/{objectType}",
     ];
-    let (shown, operations) = split(report(holder, roles, ScopeEnforcement::Unknown), &operations);
+    let (mut shown, operations) = split(report(holder, roles, ScopeEnforcement::Unknown), &operations);
+    let domains = shown.as_object_mut().unwrap().remove("domains").unwrap();
+    let of = |domain: &str| {
+        domains.as_array().unwrap().iter().find(|row| row["domain"] == domain).unwrap().clone()
+    };
+    assert_eq!(of("audits")["permissions"], 1);
+    assert_eq!((&of("audits")["reads"], &of("audits")["writes"]), (&json!(7), &json!(0)));
+    let queues = of("routing");
+    assert_eq!(queues["permissions"], 3);
+    assert!(queues["reads"].as_u64() > Some(0) && queues["writes"].as_u64() > Some(0), "{queues}");
+    let reachable = shown.as_object_mut().unwrap().remove("reachable").unwrap();
+    assert_eq!(reachable["undeclared"], 381);
     assert_eq!(
         shown,
         json!({
@@ -85,10 +96,12 @@ fn a_client_with_roles() {
     assert_eq!(
         operations,
         [
-            json!({"operation": "GET /api/v2/routing/queues/{queueId}", "granted": true, "in_scope": true}),
-            json!({"operation": "DELETE /api/v2/routing/queues/{queueId}", "granted": true, "in_scope": false}),
+            json!({"operation": "GET /api/v2/routing/queues/{queueId}", "granted": true, "in_scope": true,
+                   "reads": true}),
+            json!({"operation": "DELETE /api/v2/routing/queues/{queueId}", "granted": true, "in_scope": false,
+                   "reads": false}),
             json!({"operation": "POST /api/v2/authorization/divisions/{divisionId}/objects/{objectType}",
-                   "granted": "undeclared", "in_scope": false}),
+                   "granted": "undeclared", "in_scope": false, "reads": false}),
         ]
     );
 }
@@ -99,12 +112,16 @@ fn a_client_that_acts_as_a_user_is_bounded_by_its_scopes_or_by_nothing() {
     let names = ["GET /api/v2/routing/queues/{queueId}", "DELETE /api/v2/routing/queues/{queueId}"];
     for setting in ScopeEnforcement::ALL {
         let bound = matches!(setting, ScopeEnforcement::UserGrants | ScopeEnforcement::AllGrants);
-        let (shown, operations) = split(report(user(), [role("r").general("admin")], setting), &names);
+        let (mut shown, operations) = split(report(user(), [role("r").general("admin")], setting), &names);
+        let reachable = shown.as_object_mut().unwrap().remove("reachable").unwrap();
+        let count = reachable["reads"].as_u64().unwrap() + reachable["writes"].as_u64().unwrap();
+        assert_eq!(count == 2940, !bound, "{reachable}");
         assert_eq!(
             shown,
             json!({
                 "org": "acme", "client": {"id": "u", "name": "Client u"}, "authority": "user",
-                "upper_bound": if bound { "scopes" } else { "unbounded" }, "permissions": [], "wildcards": [],
+                "upper_bound": if bound { "scopes" } else { "unbounded" }, "permissions": [], "domains": [],
+                "wildcards": [],
             })
         );
         let granted: Vec<&Value> = operations.iter().map(|operation| &operation["granted"]).collect();
@@ -120,4 +137,31 @@ fn what_is_not_known_is_said() {
     assert_eq!(shown["permissions"], json!([]));
     let shown = report(client("c").grant("gone", "*"), [], ScopeEnforcement::Unknown);
     assert_eq!(shown["unseen_roles"], json!(["gone"]));
+}
+
+#[test]
+fn what_enforcement_would_take_away() {
+    let names = |holder: Client, scope_enforcement| {
+        let id = holder.id.clone();
+        let org = snapshot([holder], [role("r").can("routing:queue:view").can("oauth:client:view")]);
+        let org = Snapshot { settings: Settings { scope_enforcement }, ..org }.seal();
+        let shown = serde_json::to_value(Access::new(&org).if_enforced(&org.clients[&id])).unwrap();
+        let lost: Vec<String> = serde_json::from_value(shown["lost"].clone()).unwrap();
+        (shown, lost)
+    };
+    let holder = || client("c").grant("r", "*").scope("routing:readonly");
+    let (shown, lost) = names(holder(), ScopeEnforcement::Unknown);
+    assert_eq!((&shown["under"], &shown["already"]), (&json!("all-grants"), &json!(false)));
+    assert!(lost.contains(&"GET /api/v2/oauth/clients".to_owned()), "{lost:?}");
+    assert!(!lost.contains(&"GET /api/v2/routing/queues/{queueId}".to_owned()), "{lost:?}");
+    assert!(shown["kept"].as_u64() > Some(0) && shown["undeclared_lost"].as_u64() > Some(300), "{shown}");
+    assert_eq!(names(holder(), ScopeEnforcement::AllGrants).0["already"], true);
+    assert_eq!(names(holder(), ScopeEnforcement::UserGrants).0["already"], false);
+    let (_, none) = names(holder().scope("all"), ScopeEnforcement::Unknown);
+    assert!(none.is_empty());
+    // Whoever acts as a user may lose anything that its scopes do not name.
+    let (shown, lost) = names(client("u").of_type("CODE").scope("routing"), ScopeEnforcement::UserGrants);
+    assert_eq!((&shown["under"], &shown["already"]), (&json!("user-grants"), &json!(true)));
+    assert!(lost.contains(&"DELETE /api/v2/users/{userId}".to_owned()));
+    assert!(!lost.contains(&"DELETE /api/v2/routing/queues/{queueId}".to_owned()));
 }

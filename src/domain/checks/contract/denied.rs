@@ -39,7 +39,7 @@ fn evaluate(facts: &Facts<'_>, subject: &Subject<'_>) -> Vec<Failure> {
             Some(true) if out_of_scope => continue,
             Some(true) => {
                 let through =
-                    access.needs(at).iter().copied().filter(|permission| held.contains(*permission));
+                    access.needs_of(at).iter().copied().filter(|permission| held.contains(*permission));
                 let through: Vec<usize> = through.collect();
                 let roles: Vec<&str> = (subject.roles.iter())
                     .filter(|role| through.iter().any(|at| role.facts.power.matched.contains(*at)))

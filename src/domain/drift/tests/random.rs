@@ -178,6 +178,9 @@ fn unrestricted(before: &Snapshot, after: &Snapshot) -> Vec<Event> {
     assert!(reached.same.is_empty());
     let pair = Pair::new(before, after, |_| true);
     super::super::events("acme", "x", causes::find(&pair, &changed), effects::find(&pair, &reached))
+        .into_iter()
+        .map(|(event, _)| event)
+        .collect()
 }
 
 /// An organisation and what a few edits make of it: most of it stays, as from one audit to the next.
