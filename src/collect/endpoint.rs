@@ -18,6 +18,8 @@ pub enum Endpoint {
     Divisions,
     /// The permission catalogue by domain, in pages.
     Permissions,
+    /// The platform's own API definition.
+    Definition,
     /// The auditor's own grants.
     OwnSubject,
     /// The organisation's id and name.
@@ -33,6 +35,7 @@ impl Endpoint {
             Self::Roles => "roles_list",
             Self::Divisions => "divisions_list",
             Self::Permissions => "permissions_list",
+            Self::Definition => "docs_swagger",
             Self::OwnSubject => "subjects_me",
             Self::Organisation => "organizations_me",
         }
@@ -46,6 +49,7 @@ impl Endpoint {
             Self::Roles => "GET /api/v2/authorization/roles",
             Self::Divisions => "GET /api/v2/authorization/divisions",
             Self::Permissions => "GET /api/v2/authorization/permissions",
+            Self::Definition => "GET /api/v2/docs/swagger",
             Self::OwnSubject => "GET /api/v2/authorization/subjects/me",
             Self::Organisation => "GET /api/v2/organizations/me",
         }
@@ -60,7 +64,10 @@ impl Endpoint {
     pub(super) fn scope(self) -> &'static str {
         match self {
             Self::Token | Self::Clients => "oauth:readonly",
-            Self::Roles | Self::Divisions | Self::Permissions | Self::OwnSubject => "authorization:readonly",
+            // The definition states no scope for itself.
+            Self::Roles | Self::Divisions | Self::Permissions | Self::Definition | Self::OwnSubject => {
+                "authorization:readonly"
+            }
             Self::Organisation => "organization:readonly",
         }
     }

@@ -277,10 +277,13 @@ pub fn sentence(event: &Event) -> String {
             format!("role {name} {}", parts.join(" and "))
         }
         CauseKind::CatalogueChanged => {
+            let counts = event.cause.details.get("counts");
+            let count = |of: &str, listed: usize| counts.map_or_else(|| listed.to_string(), |all| all[of].to_string());
             format!(
-                "the platform's catalogue changed: {} new, {} gone",
-                delta.added.len(),
-                delta.removed.len()
+                "the platform's {name} changed: {} new, {} gone, {} different",
+                count("added", delta.added.len()),
+                count("removed", delta.removed.len()),
+                count("changed", 0)
             )
         }
         kind => format!("{} {name}: {}", subject.kind, kind.as_str().replace('_', " ")),

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::answer::{Answer, Refusal};
 use super::call::Request;
+use super::definition;
 use super::organisation::MOST_OF_A_KIND;
 use super::organisation::catalogue::{Catalogue, Entry};
 use super::server::World;
@@ -22,6 +23,12 @@ pub(super) struct Settings {
     /// Whether unknown ids and malformed bodies are noticed before missing permissions.
     pub(super) lookup_first: bool,
     pub(super) rate_limit_per_minute: u32,
+    /// Whether the API definition has an `ETag`.
+    pub(super) definition_etag: bool,
+    /// How large the API definition is at least; 0: as small as it comes.
+    pub(super) definition_bytes: usize,
+    /// How many seconds the platform's clock is ahead of this machine's; negative: behind.
+    pub(super) clock_ahead_s: i64,
 }
 
 /// Whose scopes are checked.
@@ -42,7 +49,17 @@ impl Settings {
             paged_clients: false,
             lookup_first,
             rate_limit_per_minute: 300,
+            definition_etag: true,
+            definition_bytes: 0,
+            clock_ahead_s: 0,
         }
+    }
+
+    /// The `Date` of an answer, if the platform's clock is not this machine's.
+    pub(super) fn wrong_date(&self) -> Option<(&'static str, String)> {
+        let ahead = chrono::TimeDelta::try_seconds(self.clock_ahead_s).filter(|ahead| !ahead.is_zero())?;
+        let date = chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now()).checked_add_signed(ahead)?;
+        Some(("Date", date.format("%a, %d %b %Y %H:%M:%S GMT").to_string()))
     }
 
     fn change(&mut self, change: &SettingsChange) {
@@ -52,6 +69,9 @@ impl Settings {
         set(&mut self.lookup_first, change.lookup_first);
         self.scope_enforcement = change.scope_enforcement.unwrap_or(self.scope_enforcement);
         self.rate_limit_per_minute = change.rate_limit_per_minute.unwrap_or(self.rate_limit_per_minute);
+        set(&mut self.definition_etag, change.definition_etag);
+        self.definition_bytes = change.definition_bytes.unwrap_or(self.definition_bytes).min(definition::LARGEST);
+        self.clock_ahead_s = change.clock_ahead_s.unwrap_or(self.clock_ahead_s);
     }
 }
 
@@ -63,6 +83,9 @@ struct SettingsChange {
     paged_clients: Option<bool>,
     lookup_first: Option<bool>,
     rate_limit_per_minute: Option<u32>,
+    definition_etag: Option<bool>,
+    definition_bytes: Option<usize>,
+    clock_ahead_s: Option<i64>,
 }
 
 /// Performs one request of the private surface.
@@ -87,9 +110,15 @@ pub(super) fn answer(world: &mut World, request: &Request<'_>) -> Result<Answer,
         ("GET", "settings") => show(&world.settings),
         ("PUT", "settings") => {
             world.settings.change(&body(request)?);
+            world.definition.resize(world.settings.definition_bytes);
             show(&world.settings)
         }
-        (_, "clients" | "digest" | "catalogue" | "faults" | "settings") => Err(Refusal::new(
+        ("GET", "definition") => show(world.definition.difference()),
+        ("PUT", "definition") => {
+            world.definition.change(body(request)?).map_err(Refusal::bad_request)?;
+            show(world.definition.difference())
+        }
+        (_, "clients" | "digest" | "catalogue" | "definition" | "faults" | "settings") => Err(Refusal::new(
             405,
             "method.not.allowed",
             "GET and, but for clients and digest, PUT are understood.",

@@ -14,6 +14,7 @@ fn facts(clients: &[&str], roles: &[&str]) -> Facts {
         roles: roles.iter().map(|id| role(id)).collect(),
         divisions: Reading::Seen(DivisionsSeen::default()),
         catalogue: Reading::Seen(catalogue(["routing:queue:view"])),
+        operations: None,
         own_grants: Reading::Seen(grants("*")),
         gaps: Vec::new(),
         api_calls: 5,
