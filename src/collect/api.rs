@@ -69,6 +69,11 @@ impl Moment {
         Self { now, read: Instant::now() }
     }
 
+    /// The present by the same reckoning.
+    pub(super) fn now(self) -> DateTime<Utc> {
+        self.after(Duration::ZERO)
+    }
+
     fn after(self, duration: Duration) -> DateTime<Utc> {
         self.now + self.read.elapsed() + duration
     }
@@ -155,6 +160,13 @@ impl Api {
                 Err(refusal::of_call(endpoint, status, &answer.body))
             }
         }
+    }
+
+    /// The status of whatever a GET is answered with; `None`: there was no answer.
+    pub(super) async fn status(&self, endpoint: Endpoint, url: &Url) -> Option<u16> {
+        let delivery = self.transport.in_memory();
+        let answer = self.call(Request { endpoint, url, unless: None, delivery }).await;
+        answer.ok().map(|answer| answer.status)
     }
 
     async fn call(&self, Request { endpoint, url, unless, delivery }: Request<'_>) -> Result<Answer, Error> {

@@ -5,6 +5,8 @@
 //! is no definition. Whatever goes wrong is a gap: the last operations are carried forward, else the compiled-in table
 //! answers.
 
+pub(super) mod spool;
+
 use std::{io::BufReader, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -16,9 +18,9 @@ use super::{
     Endpoint, Error,
     api::{Api, Moment, Request},
     gap_of,
-    spool::{self, Spool},
     transport::Delivery,
 };
+use self::spool::Spool;
 use crate::domain::{
     Fact, Gap,
     catalogue::{
@@ -159,16 +161,7 @@ impl Definitions {
 fn parse(reader: impl std::io::Read) -> Result<Definition, String> {
     let mut deserializer = serde_json::Deserializer::from_reader(reader);
     let read = definition::read(&mut deserializer).and_then(|read| deserializer.end().map(|()| read));
-    read.map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        if error.is_eof() {
-            format!("it is cut off at line {line}, column {column}")
-        } else if error.is_data() {
-            error.to_string()
-        } else {
-            format!("it is not JSON at line {line}, column {column}")
-        }
-    })
+    read.map_err(|error| definition::explain(&error))
 }
 
 fn etag(headers: &HeaderMap) -> Option<String> {

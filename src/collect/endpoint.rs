@@ -1,4 +1,5 @@
-//! The calls that an audit makes: the whole list, each with its bounded name and what it needs.
+//! The calls that an audit makes, and the few more of `doctor`: the whole list, each with its bounded name and what it
+//! needs.
 //!
 //! Enters: nothing. Leaves: paths, metric labels, and what to grant when the platform refuses.
 //! Must never: grow a call whose number depends on how many clients there are.
@@ -24,6 +25,12 @@ pub enum Endpoint {
     OwnSubject,
     /// The organisation's id and name.
     Organisation,
+    /// What the token is (`doctor`).
+    TokenInfo,
+    /// The user behind the token, of which there is none (`doctor`).
+    UserInfo,
+    /// The platform's limits (`doctor`).
+    Limits,
 }
 
 impl Endpoint {
@@ -38,6 +45,9 @@ impl Endpoint {
             Self::Definition => "docs_swagger",
             Self::OwnSubject => "subjects_me",
             Self::Organisation => "organizations_me",
+            Self::TokenInfo => "tokens_me",
+            Self::UserInfo => "users_me",
+            Self::Limits => "organizations_limits",
         }
     }
 
@@ -52,6 +62,9 @@ impl Endpoint {
             Self::Definition => "GET /api/v2/docs/swagger",
             Self::OwnSubject => "GET /api/v2/authorization/subjects/me",
             Self::Organisation => "GET /api/v2/organizations/me",
+            Self::TokenInfo => "GET /api/v2/tokens/me",
+            Self::UserInfo => "GET /api/v2/users/me",
+            Self::Limits => "GET /api/v2/organizations/limits/namespaces/platform.api",
         }
     }
 
@@ -68,7 +81,8 @@ impl Endpoint {
             Self::Roles | Self::Divisions | Self::Permissions | Self::Definition | Self::OwnSubject => {
                 "authorization:readonly"
             }
-            Self::Organisation => "organization:readonly",
+            Self::Organisation | Self::Limits => "organization:readonly",
+            Self::TokenInfo | Self::UserInfo => "user-basic-info",
         }
     }
 }

@@ -13,11 +13,11 @@ mod condition;
 mod definition;
 mod endpoint;
 mod error;
+mod examine;
 mod json;
 mod pace;
 mod pages;
 mod refusal;
-mod spool;
 mod transport;
 mod wire;
 
@@ -42,7 +42,13 @@ use self::{
     pages::{Pages, Step, Target},
     transport::Transport,
 };
-pub use self::{endpoint::Endpoint, error::Error, transport::Limits, wire::Organisation};
+pub use self::{
+    endpoint::Endpoint,
+    error::Error,
+    examine::{ClientsSeen, Clock, Examination, OwnPower, Rate, RolesSeen},
+    transport::Limits,
+    wire::Organisation,
+};
 use crate::{
     config::Org,
     domain::{

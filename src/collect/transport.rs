@@ -22,8 +22,9 @@ use tracing::{debug, warn};
 use uuid::Uuid;
 
 use super::{
-    Endpoint, Error, pace,
-    spool::{self, Spool},
+    Endpoint, Error,
+    definition::spool::{self, Spool},
+    pace,
 };
 use crate::{
     config::{Org, SecretUrl},

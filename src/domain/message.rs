@@ -39,17 +39,20 @@ pub enum MessageKind {
     AuditRecovered,
     /// The first audit of an organisation.
     BaselineRecorded,
+    /// Somebody asked whether the receiver is reached (`doctor --send-test`). It tells of no organisation.
+    Test,
 }
 
 impl MessageKind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::DriftDetected,
         Self::FindingOpened,
         Self::FindingResolved,
         Self::AuditFailed,
         Self::AuditRecovered,
         Self::BaselineRecorded,
+        Self::Test,
     ];
 
     /// The `type` on the wire.
@@ -61,6 +64,7 @@ impl MessageKind {
             Self::AuditFailed => "audit.failed",
             Self::AuditRecovered => "audit.recovered",
             Self::BaselineRecorded => "baseline.recorded",
+            Self::Test => "test",
         }
     }
 }
@@ -87,7 +91,10 @@ impl Message {
             MessageKind::DriftDetected | MessageKind::FindingOpened | MessageKind::FindingResolved => {
                 self.severity >= min_severity
             }
-            MessageKind::AuditFailed | MessageKind::AuditRecovered | MessageKind::BaselineRecorded => true,
+            MessageKind::AuditFailed
+            | MessageKind::AuditRecovered
+            | MessageKind::BaselineRecorded
+            | MessageKind::Test => true,
         }
     }
 }
@@ -255,6 +262,25 @@ pub fn recovered(head: &Letterhead<'_>) -> Message {
     let kind = MessageKind::AuditRecovered;
     let data = json!({});
     head.message(kind, head.id(kind, ""), order_of(head), Severity::High, "audits are recorded again", data)
+}
+
+/// Whether a receiver is reached. It is sent at once and never recorded: it says nothing that could be evidence.
+/// `number` makes it one of its kind.
+pub fn test(receiver: &str, number: &str, link: &str, at: DateTime<Utc>) -> Message {
+    let kind = MessageKind::Test;
+    let summary = format!("a test by `scopewarden doctor --send-test`: receiver {receiver} is reached");
+    let body = json!({
+        "type": kind.as_str(),
+        "timestamp": at.to_rfc3339_opts(SecondsFormat::Millis, true),
+        "data": { "receiver": receiver, "severity": Severity::Info, "summary": summary, "link": link },
+    });
+    Message {
+        id: format!("msg-test-{number}"),
+        kind,
+        severity: Severity::Info,
+        order_key: "test".to_owned(),
+        body: body.to_string(),
+    }
 }
 
 fn order_of(head: &Letterhead<'_>) -> String {

@@ -27,8 +27,8 @@ pub(super) struct Settings {
     pub(super) definition_etag: bool,
     /// How large the API definition is at least; 0: as small as it comes.
     pub(super) definition_bytes: usize,
-    /// How many seconds the platform's clock is ahead of this machine's; negative: behind.
-    pub(super) clock_ahead_s: i64,
+    /// What every answer says the time is (`Wed, 21 Oct 2026 07:28:00 GMT`), if not the truth.
+    pub(super) date: Option<String>,
 }
 
 /// Whose scopes are checked.
@@ -51,15 +51,8 @@ impl Settings {
             rate_limit_per_minute: 300,
             definition_etag: true,
             definition_bytes: 0,
-            clock_ahead_s: 0,
+            date: None,
         }
-    }
-
-    /// The `Date` of an answer, if the platform's clock is not this machine's.
-    pub(super) fn wrong_date(&self) -> Option<(&'static str, String)> {
-        let ahead = chrono::TimeDelta::try_seconds(self.clock_ahead_s).filter(|ahead| !ahead.is_zero())?;
-        let date = chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now()).checked_add_signed(ahead)?;
-        Some(("Date", date.format("%a, %d %b %Y %H:%M:%S GMT").to_string()))
     }
 
     fn change(&mut self, change: &SettingsChange) {
@@ -71,7 +64,7 @@ impl Settings {
         self.rate_limit_per_minute = change.rate_limit_per_minute.unwrap_or(self.rate_limit_per_minute);
         set(&mut self.definition_etag, change.definition_etag);
         self.definition_bytes = change.definition_bytes.unwrap_or(self.definition_bytes).min(definition::LARGEST);
-        self.clock_ahead_s = change.clock_ahead_s.unwrap_or(self.clock_ahead_s);
+        self.date = change.date.clone().or_else(|| self.date.take()).filter(|date| !date.is_empty());
     }
 }
 
@@ -85,7 +78,8 @@ struct SettingsChange {
     rate_limit_per_minute: Option<u32>,
     definition_etag: Option<bool>,
     definition_bytes: Option<usize>,
-    clock_ahead_s: Option<i64>,
+    /// Empty: the truth again.
+    date: Option<String>,
 }
 
 /// Performs one request of the private surface.

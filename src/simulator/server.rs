@@ -99,7 +99,7 @@ fn finish(result: Result<Answer, Refusal>, usage: Option<Usage>, settings: &Sett
         .with_header("inin-ratelimit-count", usage.count)
         .with_header("inin-ratelimit-allowed", settings.rate_limit_per_minute)
         .with_header("inin-ratelimit-reset", usage.reset)
-        .with_headers(settings.wrong_date())
+        .with_headers(settings.date.clone().map(|date| ("Date", date)))
 }
 
 /// The right answer, or what a fault makes of it.

@@ -67,6 +67,20 @@ pub fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Definition, D:
     Ok(reader.finish())
 }
 
+/// Why a definition could not be read, without a word of it.
+pub fn explain(error: &serde_json::Error) -> String {
+    let (line, column) = (error.line(), error.column());
+    if error.is_eof() {
+        format!("it is cut off at line {line}, column {column}")
+    } else if error.is_data() {
+        error.to_string()
+    } else if error.is_io() {
+        format!("it cannot be read: {error}")
+    } else {
+        format!("it is not JSON at line {line}, column {column}")
+    }
+}
+
 /// What is collected on the way.
 #[derive(Default)]
 struct Reader {

@@ -24,7 +24,7 @@ fn facts(clients: &[&str], roles: &[&str]) -> Facts {
 fn grants(division: &str) -> OwnGrants {
     let divisions = BTreeSet::from([DivisionRef::from(division.to_owned())]);
     OwnGrants {
-        permissions: OwnGrants::NEEDED.map(|name| (name.to_owned(), divisions.clone())).into(),
+        permissions: OwnGrants::needed().map(|name| (name.to_owned(), divisions.clone())).collect(),
         divisions,
     }
 }

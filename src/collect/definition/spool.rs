@@ -10,11 +10,11 @@ use std::{fs::File, io, io::SeekFrom};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _};
 
-use super::{Endpoint, Error};
+use super::super::{Endpoint, Error};
 
 /// Where a body lies until it is read.
 #[derive(Debug)]
-pub(super) struct Spool {
+pub(in crate::collect) struct Spool {
     file: tokio::fs::File,
     hasher: Sha256,
     bytes: u64,
@@ -23,7 +23,7 @@ pub(super) struct Spool {
 
 /// Why a body could not be kept.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Trouble {
+pub(in crate::collect) enum Trouble {
     #[error("the body is larger than {0} bytes")]
     TooLarge(u64),
     #[error(transparent)]
@@ -32,13 +32,13 @@ pub(super) enum Trouble {
 
 impl Spool {
     /// An empty file that takes at most `limit` bytes. Fails if there is no room for temporary files at all.
-    pub(super) fn new(limit: u64) -> io::Result<Self> {
+    pub(in crate::collect) fn new(limit: u64) -> io::Result<Self> {
         let file = tokio::fs::File::from_std(tempfile::tempfile()?);
         Ok(Self { file, hasher: Sha256::new(), bytes: 0, limit })
     }
 
     /// Forgets what came before. `announced` is how much the sender says will come.
-    pub(super) async fn restart(&mut self, announced: Option<u64>) -> Result<(), Trouble> {
+    pub(in crate::collect) async fn restart(&mut self, announced: Option<u64>) -> Result<(), Trouble> {
         if announced.is_some_and(|announced| announced > self.limit) {
             return Err(Trouble::TooLarge(self.limit));
         }
@@ -49,7 +49,7 @@ impl Spool {
         Ok(())
     }
 
-    pub(super) async fn write(&mut self, chunk: &[u8]) -> Result<(), Trouble> {
+    pub(in crate::collect) async fn write(&mut self, chunk: &[u8]) -> Result<(), Trouble> {
         self.bytes += chunk.len() as u64;
         if self.bytes > self.limit {
             return Err(Trouble::TooLarge(self.limit));
@@ -59,29 +59,29 @@ impl Spool {
     }
 
     /// Everything came: what was written is really there.
-    pub(super) async fn finish(&mut self) -> Result<(), Trouble> {
+    pub(in crate::collect) async fn finish(&mut self) -> Result<(), Trouble> {
         Ok(self.file.flush().await?)
     }
 
     /// SHA-256 of everything that came.
-    pub(super) fn hash(&self) -> [u8; 32] {
+    pub(in crate::collect) fn hash(&self) -> [u8; 32] {
         self.hasher.clone().finalize().into()
     }
 
     /// How much came.
-    pub(super) fn bytes(&self) -> u64 {
+    pub(in crate::collect) fn bytes(&self) -> u64 {
         self.bytes
     }
 
     /// The file, at its beginning.
-    pub(super) async fn into_file(mut self) -> io::Result<File> {
+    pub(in crate::collect) async fn into_file(mut self) -> io::Result<File> {
         self.file.seek(SeekFrom::Start(0)).await?;
         Ok(self.file.into_std().await)
     }
 }
 
 /// What a call failed of, if its body could not be kept.
-pub(super) fn explain(endpoint: Endpoint, trouble: Trouble) -> Error {
+pub(in crate::collect) fn explain(endpoint: Endpoint, trouble: Trouble) -> Error {
     match trouble {
         Trouble::TooLarge(_) => Error::InvalidResponse { endpoint, detail: trouble.to_string() },
         Trouble::Disk(error) => no_room(endpoint, &error),
@@ -89,7 +89,7 @@ pub(super) fn explain(endpoint: Endpoint, trouble: Trouble) -> Error {
 }
 
 /// The system's folder for temporary files does not take it.
-pub(super) fn no_room(endpoint: Endpoint, error: &io::Error) -> Error {
+pub(in crate::collect) fn no_room(endpoint: Endpoint, error: &io::Error) -> Error {
     let folder = std::env::temp_dir();
     let detail = format!(
         "the answer cannot be kept in {} while it arrives ({error}): make room there, or set TMPDIR to a folder that has it",
