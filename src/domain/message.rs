@@ -152,6 +152,13 @@ pub fn drift(head: &Letterhead<'_>, event: &Event) -> Message {
     let mut cause = json!(event.cause);
     let mut left_out = BTreeMap::new();
     cut(&mut cause, "cause", &mut left_out);
+    // What a cause had cut itself it counted first.
+    for (path, length) in &mut left_out {
+        let list = path.rsplit('.').next().map_or("", |name| if name == "facts" { "changed" } else { name });
+        if let Some(count) = event.cause.details.get("counts").and_then(|counts| counts[list].as_u64()) {
+            *length = (*length).max(usize::try_from(count).unwrap_or(usize::MAX));
+        }
+    }
     let mut room = GAINS;
     let mut clients: Vec<&Affected> = event.clients.iter().collect();
     clients.sort_by_key(|client| std::cmp::Reverse(client.gained.iter().map(weight).max()));
