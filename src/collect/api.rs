@@ -135,11 +135,7 @@ impl Api {
     }
 
     /// The answer to a GET: 200, or 304 if the request allowed it. A refused token is renewed once.
-    pub(super) async fn answer(
-        &mut self,
-        request: Request<'_>,
-        moment: Moment,
-    ) -> Result<Answer, Error> {
+    pub(super) async fn answer(&mut self, request: Request<'_>, moment: Moment) -> Result<Answer, Error> {
         let endpoint = request.endpoint;
         self.authenticate(moment).await?;
         let mut answer = self.call(request).await?;

@@ -14,13 +14,13 @@ use reqwest::header::{ETAG, HeaderMap};
 use tokio::sync::Mutex;
 use tracing::{info, warn};
 
+use self::spool::Spool;
 use super::{
     Endpoint, Error,
     api::{Api, Moment, Request},
     gap_of,
     transport::Delivery,
 };
-use self::spool::Spool;
 use crate::domain::{
     Fact, Gap,
     catalogue::{
@@ -149,11 +149,15 @@ impl Definitions {
             )));
         }
         if let Some(first) = problems.first() {
-            warn!(problems = problems_total, "not everything in the definition was understood, first {first}");
+            warn!(
+                problems = problems_total,
+                "not everything in the definition was understood, first {first}"
+            );
         }
         let operations = Arc::new(Operations::defined(operations));
         info!(operations = operations.listed_len(), bytes, "read the platform's definition");
-        self.last = Some(Last { read: now, hash, etag: etag(&answer.headers), operations: operations.hash() });
+        self.last =
+            Some(Last { read: now, hash, etag: etag(&answer.headers), operations: operations.hash() });
         Ok(Some(operations))
     }
 }

@@ -141,7 +141,9 @@ impl Collector {
         }
         let mut asked = Asked { collector: self, seen: &mut seen, moment };
         let body = asked.body(Endpoint::Organisation, &[]).await;
-        let read = |body: &Vec<u8>| wire::organisation(body).map_err(|mismatch| super::invalid(Endpoint::Organisation, &mismatch));
+        let read = |body: &Vec<u8>| {
+            wire::organisation(body).map_err(|mismatch| super::invalid(Endpoint::Organisation, &mismatch))
+        };
         asked.seen.scope_features = body.as_ref().ok().and_then(|body| scope_features(body).ok());
         asked.seen.organisation = body.and_then(|body| read(&body));
         asked.clients().await;
@@ -189,8 +191,7 @@ impl Asked<'_> {
         read: impl FnOnce(&[u8]) -> Result<T, Mismatch>,
     ) -> Option<T> {
         let body = self.body(endpoint, query).await;
-        let read = body
-            .and_then(|body| read(&body).map_err(|mismatch| super::invalid(endpoint, &mismatch)));
+        let read = body.and_then(|body| read(&body).map_err(|mismatch| super::invalid(endpoint, &mismatch)));
         let (outcome, value) = match read {
             Ok(value) => (Ok(()), Some(value)),
             Err(error) => (Err(error), None),
@@ -203,8 +204,7 @@ impl Asked<'_> {
         let seen = self.page(Endpoint::Clients, &[], clients).await;
         let Some(mut seen) = seen else { return };
         let one = self.body(Endpoint::Clients, &[("pageSize", "1"), ("pageNumber", "1")]).await;
-        seen.with_page_size_one =
-            one.ok().and_then(|body| clients(&body).ok()).map(|of_one| of_one.records);
+        seen.with_page_size_one = one.ok().and_then(|body| clients(&body).ok()).map(|of_one| of_one.records);
         self.seen.clients = Some(seen);
     }
 
@@ -231,7 +231,10 @@ impl Asked<'_> {
             Reading::Gap(gap) => Err(Error::InvalidResponse {
                 endpoint: Endpoint::Definition,
                 // The gap's sentence begins with the call as well.
-                detail: gap.detail.split_once(": ").map_or_else(|| gap.detail.clone(), |(_, why)| why.to_owned()),
+                detail: gap
+                    .detail
+                    .split_once(": ")
+                    .map_or_else(|| gap.detail.clone(), |(_, why)| why.to_owned()),
             }),
         };
         self.seen.calls.push((Endpoint::Definition, outcome));
@@ -346,10 +349,15 @@ fn limits(body: &[u8]) -> Result<BTreeMap<String, i64>, Mismatch> {
     let mut limits: BTreeMap<String, i64> = rows.into_iter().flatten().take(MOST_NAMES).collect();
     let plain = |raw| {
         let fields = object(raw)?;
-        Ok(fields.fields().filter_map(|(name, raw)| Some((name.to_owned(), whole(raw).ok()?))).collect::<Vec<_>>())
+        Ok(fields
+            .fields()
+            .filter_map(|(name, raw)| Some((name.to_owned(), whole(raw).ok()?)))
+            .collect::<Vec<_>>())
     };
     for name in ["limits", "values"] {
-        limits.extend(record.optional(name, plain).ok().flatten().unwrap_or_default().into_iter().take(MOST_NAMES));
+        limits.extend(
+            record.optional(name, plain).ok().flatten().unwrap_or_default().into_iter().take(MOST_NAMES),
+        );
     }
     Ok(limits)
 }

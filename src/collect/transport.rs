@@ -298,11 +298,10 @@ impl Transport {
         limit: Duration,
     ) -> Result<(), Failure> {
         let mut spool = spool.lock().await;
-        let failed = |error| Failure { error: spool::explain(endpoint, error), cause: "connect", asked: None };
+        let failed =
+            |error| Failure { error: spool::explain(endpoint, error), cause: "connect", asked: None };
         spool.restart(announced).await.map_err(failed)?;
-        while let Some(chunk) =
-            response.chunk().await.map_err(|error| self.lost(endpoint, error, limit))?
-        {
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.lost(endpoint, error, limit))? {
             spool.write(&chunk).await.map_err(failed)?;
         }
         spool.finish().await.map_err(failed)

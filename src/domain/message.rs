@@ -311,7 +311,9 @@ pub fn sentence(event: &Event) -> String {
         }
         CauseKind::CatalogueChanged => {
             let counts = event.cause.details.get("counts");
-            let count = |of: &str, listed: usize| counts.map_or_else(|| listed.to_string(), |all| all[of].to_string());
+            let count = |of: &str, listed: usize| {
+                counts.map_or_else(|| listed.to_string(), |all| all[of].to_string())
+            };
             format!(
                 "the platform's {name} changed: {} new, {} gone, {} different",
                 count("added", delta.added.len()),

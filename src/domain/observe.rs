@@ -105,8 +105,16 @@ pub fn snapshot(facts: Facts, settings: Settings, before: Option<Before<'_>>) ->
         memory.keep_grants(&gap, &mut clients);
         memory.note(gap);
     }
-    let snapshot =
-        Snapshot { clients, roles, divisions, catalogue, operations, own_grants, settings, ..Snapshot::default() };
+    let snapshot = Snapshot {
+        clients,
+        roles,
+        divisions,
+        catalogue,
+        operations,
+        own_grants,
+        settings,
+        ..Snapshot::default()
+    };
     Observed { snapshot: snapshot.seal(), gaps: memory.gaps, pending_removals: memory.pending, object_counts }
 }
 

@@ -163,7 +163,9 @@ fn swagger(change: &Change, bytes: usize) -> String {
 
 /// What an operation says of its answers, in about as many bytes.
 fn responses(bytes: usize) -> String {
-    let mut text = "{\"200\":{\"description\":\"successful operation\",\"schema\":{\"$ref\":\"#/definitions/Model1\"}}".to_owned();
+    let mut text =
+        "{\"200\":{\"description\":\"successful operation\",\"schema\":{\"$ref\":\"#/definitions/Model1\"}}"
+            .to_owned();
     let mut status = 400;
     while text.len() + 300 < bytes {
         let _ = write!(

@@ -63,7 +63,8 @@ impl Settings {
         self.scope_enforcement = change.scope_enforcement.unwrap_or(self.scope_enforcement);
         self.rate_limit_per_minute = change.rate_limit_per_minute.unwrap_or(self.rate_limit_per_minute);
         set(&mut self.definition_etag, change.definition_etag);
-        self.definition_bytes = change.definition_bytes.unwrap_or(self.definition_bytes).min(definition::LARGEST);
+        self.definition_bytes =
+            change.definition_bytes.unwrap_or(self.definition_bytes).min(definition::LARGEST);
         self.date = change.date.clone().or_else(|| self.date.take()).filter(|date| !date.is_empty());
     }
 }

@@ -65,7 +65,12 @@ impl Store {
             let readers = pool(READERS).connect_with(settings(path).read_only(true)).await?;
             refuse_unsafe(&readers).await?;
             match schema_of(&readers).await? {
-                SCHEMA => Ok(Self { writer: readers.clone(), readers, path: path.to_owned(), decoded: Decoded::default() }),
+                SCHEMA => Ok(Self {
+                    writer: readers.clone(),
+                    readers,
+                    path: path.to_owned(),
+                    decoded: Decoded::default(),
+                }),
                 found if found > SCHEMA => Err(Problem::NewerSchema { found, known: SCHEMA }),
                 found => Err(Problem::OlderSchema { found, known: SCHEMA }),
             }

@@ -36,7 +36,10 @@ async fn what_the_platform_changes_in_its_definition_is_drift_with_the_platform_
     org.pass(TimeDelta::hours(25));
     let report = org.audit().await;
     let [event] = &report.events[..] else { panic!("{:?}", report.events) };
-    assert_eq!((event.cause.kind, event.cause.subject.id.as_str()), (CauseKind::CatalogueChanged, "operations"));
+    assert_eq!(
+        (event.cause.kind, event.cause.subject.id.as_str()),
+        (CauseKind::CatalogueChanged, "operations")
+    );
     assert_eq!(event.cause.details["counts"], json!({ "added": 1, "removed": 1, "changed": 1 }));
     assert!(event.clients.is_empty(), "nobody's permissions changed");
     assert_eq!(event.cause.details["operations"]["changed"][0]["operation"], "DELETE /api/v2/users/{userId}");
@@ -61,7 +64,9 @@ async fn a_definition_that_is_refused_or_nonsense_is_a_gap_and_the_last_one_stay
     assert_eq!((gap.fact, gap.reason.as_str(), gap.stale_since), (Fact::Operations, "forbidden", None));
     assert_eq!(operations(&org).await, None, "the compiled-in table answers");
     // Without a definition no check turns unknown.
-    assert!(report.findings.iter().all(|finding| finding.status == scopewarden::domain::finding::Status::Fail));
+    assert!(
+        report.findings.iter().all(|finding| finding.status == scopewarden::domain::finding::Status::Fail)
+    );
     // A refusal costs little, so the next audit asks again.
     let report = org.audit().await;
     assert!(report.complete && report.events.is_empty(), "{:?}", report.gaps);

@@ -33,7 +33,10 @@ fn odd() -> Value {
             })),
             "/api/v2/users/{id}": { "delete": {
                 "security": [{ "PureCloud OAuth": ["users"] }],
-                "x-inin-requires-permissions": { "type": "ANY", "permissions": ["admin"] },
+                "x-inin-requires-permissions": {
+                    "type": "ANY",
+                    "permissions": ["directory:user:delete", "admin", "directory:organization:admin"],
+                },
             } },
             "/api/v2/two": get(json!({ "x-inin-requires-permissions": { "type": "ALL", "permissions": ["a:b"] } })),
             "/api/v2/free": get(json!({ "security": [{ "Foo JWT": [] }] })),
@@ -46,7 +49,7 @@ fn a_file_is_counted_and_what_is_odd_in_it_is_named() {
     let report = of_file(&odd().to_string(), &["--json"]).ends_with(0).json();
     assert_eq!(report["source"], "file");
     assert_eq!(report["operations"], json!({ "total": 4, "all": 0, "any": 2, "none": 0, "unknown": 2 }));
-    assert_eq!((&report["permissions"], &report["scopes"]), (&json!(2), &json!(3)));
+    assert_eq!((&report["permissions"], &report["scopes"]), (&json!(4), &json!(3)));
     let problems = report["problems"].as_array().unwrap();
     assert_eq!(report["problems_total"], 2);
     let named = |what: &str| problems.iter().any(|problem| problem.as_str().unwrap().starts_with(what));
@@ -114,7 +117,10 @@ async fn without_a_file_it_is_what_the_last_audit_knew() {
         assert_eq!(report["compiled_in"][list], json!([]), "the simulator publishes the compiled-in table");
     }
     let access = workplace.run(&["access", "Reporting_Engine", "--operations"]).ends_with(0).json();
-    assert_eq!((&access["operations_source"], &access["operations_as_of"]), (&json!("definition"), &report["as_of"]));
+    assert_eq!(
+        (&access["operations_source"], &access["operations_as_of"]),
+        (&json!("definition"), &report["as_of"])
+    );
 
     // One more, and one that is odd: the next process reads it anew.
     let odd = json!({ "x-inin-requires-permissions": { "type": "SOME", "permissions": ["a:b:c"] } });
@@ -139,7 +145,10 @@ async fn without_a_file_it_is_what_the_last_audit_knew() {
     let report = run(command).ends_with(1).json();
     let gap = &report["gaps"][0];
     assert_eq!((&gap["fact"], &gap["reason"]), (&json!("operations"), &json!("storage")));
-    assert!(gap["detail"].as_str().unwrap().contains("/nonexistent") && gap["stale_since"].is_string(), "{gap}");
+    assert!(
+        gap["detail"].as_str().unwrap().contains("/nonexistent") && gap["stale_since"].is_string(),
+        "{gap}"
+    );
     assert_eq!(workplace.run(&["catalogue", "--json"]).ends_with(0).json()["operations"]["total"], 3322);
 }
 

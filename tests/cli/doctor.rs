@@ -32,16 +32,22 @@ fn problem(probe: &str) -> (String, String) {
     (probe.to_owned(), "problem".to_owned())
 }
 
-/// Makes the auditor a client with these policies, each in a division.
-async fn become_client(workplace: &Workplace, policies: &[(&str, &str, &[&str])], division: &str) {
-    let policies: Vec<Value> = policies
-        .iter()
-        .map(|(domain, entity, actions)| json!({ "domain": domain, "entityName": entity, "actionSet": actions }))
-        .collect();
-    let role = json!({ "name": "auditor", "permissionPolicies": policies });
+/// The role that the auditor should hold, as the program prints it.
+fn enough(workplace: &Workplace) -> Value {
+    workplace.run(&["doctor", "--role", "json"]).ends_with(0).json()
+}
+
+/// Its policies.
+fn policies(role: &mut Value) -> &mut Vec<Value> {
+    role["permissionPolicies"].as_array_mut().unwrap()
+}
+
+/// Makes the auditor a client that holds a role in a division; what is configured beside the organisation.
+async fn hold(workplace: &Workplace, mut role: Value, division: &str, more: &str) {
+    role["name"] = json!(format!("auditor {}", uuid::Uuid::new_v4()));
     let role = workplace.call(Method::POST, "/api/v2/authorization/roles", Some(&role)).await;
     let client = json!({
-        "name": "auditor",
+        "name": role["name"],
         "authorizedGrantType": "CLIENT-CREDENTIALS",
         "roleDivisions": [{ "roleId": role["id"], "divisionId": division }],
     });
@@ -49,22 +55,34 @@ async fn become_client(workplace: &Workplace, policies: &[(&str, &str, &[&str])]
     workplace.secret("secret", client["secret"].as_str().unwrap());
     let announced = &workplace.simulator.announcement().client_id;
     let org = workplace.org("acme").replace(announced, client["id"].as_str().unwrap());
-    workplace.configure(&org);
+    workplace.configure(&format!("{org}{more}"));
+}
+
+/// A workplace where all is well.
+async fn sound(more: &str) -> Workplace {
+    let workplace = Workplace::new().await;
+    hold(&workplace, enough(&workplace), "*", more).await;
+    workplace
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_all_is_well_it_says_so_and_what_it_saw() {
-    let workplace = Workplace::new().await;
+    let workplace = sound("").await;
     let report = doctor(&workplace, &[]).ends_with(0).json();
     assert_eq!((&report["ok"], wrong(&report)), (&json!(true), vec![]));
-    assert!(!workplace.path("record.db").exists() && !workplace.path("record.db.lock").exists(), "it only reads");
+    assert!(
+        !workplace.path("record.db").exists() && !workplace.path("record.db.lock").exists(),
+        "it only reads"
+    );
     assert!(answer(&report, "database")["detail"].as_str().unwrap().contains("the first audit makes it"));
-    for probe in ["platform", "clock", "read oauth_clients_list", "read docs_swagger", "no more than needed"] {
+    for probe in ["platform", "clock", "read oauth_clients_list", "read docs_swagger", "no more than needed"]
+    {
         assert_eq!(answer(&report, probe)["org"], "acme");
     }
     let observed = |belief: &str| {
         let list = report["observed"].as_array().unwrap();
-        let one = list.iter().find(|one| one["belief"] == belief).unwrap_or_else(|| panic!("{belief}: {report}"));
+        let one =
+            list.iter().find(|one| one["belief"] == belief).unwrap_or_else(|| panic!("{belief}: {report}"));
         one["observed"].as_str().unwrap().to_owned()
     };
     assert!(observed("the client listing comes whole").contains("paging parameters are ignored"));
@@ -88,30 +106,36 @@ async fn where_all_is_well_it_says_so_and_what_it_saw() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_auditor_lacks_or_has_too_much_is_named() {
     let workplace = Workplace::new().await;
-    become_client(&workplace, &[("oauth", "client", &["view"])], "*").await;
+    let mut lacking = enough(&workplace);
+    policies(&mut lacking).retain(|policy| policy["entityName"] != "role");
+    hold(&workplace, lacking, "*", "").await;
     let report = doctor(&workplace, &[]).ends_with(1).json();
     assert_eq!(wrong(&report), [problem("read roles_list"), problem("permission authorization:role:view")]);
     let said = answer(&report, "permission authorization:role:view");
     assert!(said["advice"].as_str().unwrap().contains("--role json"), "{said}");
 
-    let all = [("oauth", "client", &["view", "edit"][..]), ("authorization", "*", &["*"])];
-    become_client(&workplace, &all, "*").await;
+    let mut extra = enough(&workplace);
+    policies(&mut extra).extend([
+        json!({ "domain": "oauth", "entityName": "client", "actionSet": ["edit"] }),
+        json!({ "domain": "authorization", "entityName": "*", "actionSet": ["*"] }),
+    ]);
+    hold(&workplace, extra, "*", "").await;
     let report = doctor(&workplace, &[]).ends_with(1).json();
     assert_eq!(wrong(&report), [problem("no more than needed")]);
     let detail = answer(&report, "no more than needed")["detail"].as_str().unwrap();
     assert!(detail.contains("oauth:client:edit") && detail.contains("authorization:*:*"), "{detail}");
 
     let home = workplace.call(Method::GET, "/api/v2/authorization/divisions/home", None).await;
-    let enough = [("oauth", "client", &["view"][..]), ("authorization", "role", &["view"])];
-    become_client(&workplace, &enough, home["id"].as_str().unwrap()).await;
-    let report = doctor(&workplace, &[]).ends_with(1).json();
-    let expected = ["permission oauth:client:view", "permission authorization:role:view", "divisions"].map(problem);
-    assert_eq!(wrong(&report), expected);
+    hold(&workplace, enough(&workplace), home["id"].as_str().unwrap(), "").await;
+    let wrong = wrong(&doctor(&workplace, &[]).ends_with(1).json());
+    for probe in ["permission oauth:client:view", "permission authorization:role:view", "divisions"] {
+        assert!(wrong.contains(&problem(probe)), "{probe}: {wrong:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_is_off_and_a_platform_that_refuses_are_told_apart() {
-    let workplace = Workplace::new().await;
+    let workplace = sound("").await;
     let settings = json!({ "date": "Wed, 21 Oct 2020 07:28:00 GMT" });
     workplace.call(Method::PUT, "/_simulator/settings", Some(&settings)).await;
     let report = doctor(&workplace, &[]).ends_with(1).json();
@@ -131,7 +155,8 @@ async fn receivers_are_connected_to_and_get_a_test_only_if_asked_for() {
     let workplace = Workplace::new().await;
     let receiver = MockServer::start().await;
     Mock::given(any()).respond_with(ResponseTemplate::new(204)).mount(&receiver).await;
-    workplace.configure(&[workplace.org("acme"), workplace.receiver(&format!("{}/hook", receiver.uri()))].concat());
+    let alive = workplace.receiver(&format!("{}/hook", receiver.uri()));
+    hold(&workplace, enough(&workplace), "*", &alive).await;
     let report = doctor(&workplace, &[]).ends_with(0).json();
     assert_eq!(answer(&report, "receiver secops")["verdict"], "ok");
     assert_eq!(receiver.received_requests().await.unwrap().len(), 0, "connected to, sent nothing");
@@ -153,7 +178,7 @@ async fn receivers_are_connected_to_and_get_a_test_only_if_asked_for() {
 
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let dead = workplace.receiver(&format!("http://{free}/hook?token=canary"));
-    workplace.configure(&[workplace.org("acme"), dead].concat());
+    hold(&workplace, enough(&workplace), "*", &dead).await;
     let ran = doctor(&workplace, &["--send-test"]).ends_with(1);
     assert_eq!(wrong(&ran.json()), ["receiver secops", "test message to secops"].map(problem));
     assert!(!ran.stdout.contains("canary"), "{}", ran.stdout);
@@ -165,7 +190,7 @@ fn http_headers() -> reqwest::header::HeaderMap {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_is_none_or_held_is_told() {
-    let workplace = Workplace::new().await;
+    let workplace = sound("").await;
     workplace.run(&["audit"]).ends_with(0);
     let held = scopewarden::daemon::lock::acquire(&workplace.path("record.db")).unwrap();
     let report = doctor(&workplace, &[]).ends_with(0).json();

@@ -143,27 +143,37 @@ pub(super) fn observations(org: &str, seen: &Examination) -> Vec<Observation> {
         list.push(("a client-credentials token may read its own grants", observed));
     }
     if let Some(names) = seen.token_names_client {
-        let observed = if names { "answered, and names its OAuth client" } else { "answered without an OAuth client" };
+        let observed =
+            if names { "answered, and names its OAuth client" } else { "answered without an OAuth client" };
         list.push(("GET /api/v2/tokens/me answers a client-credentials token", observed.to_owned()));
     }
     if let Some(status) = seen.user_status {
-        list.push(("GET /api/v2/users/me refuses a client-credentials token with 400", format!("status {status}")));
+        list.push((
+            "GET /api/v2/users/me refuses a client-credentials token with 400",
+            format!("status {status}"),
+        ));
     }
     list.push(match seen.rate {
         Some(rate) => {
-            let observed = format!("{} calls allowed, {} used, {} s left", rate.allowed, rate.used, rate.reset);
+            let observed =
+                format!("{} calls allowed, {} used, {} s left", rate.allowed, rate.used, rate.reset);
             ("answers carry the rate limit of the token", observed)
         }
         None => ("answers carry the rate limit of the token", "no such header".to_owned()),
     });
     if let Some(limits) = &seen.limits {
         let limits: Vec<String> = limits.iter().map(|(name, value)| format!("{name} = {value}")).collect();
-        let observed = if limits.is_empty() { "answered, in a form that is not known".to_owned() } else { limits.join(", ") };
+        let observed = if limits.is_empty() {
+            "answered, in a form that is not known".to_owned()
+        } else {
+            limits.join(", ")
+        };
         list.push(("the platform's limits can be read", observed));
     }
     if let Some(features) = &seen.scope_features {
         let features: Vec<String> = features.iter().map(|(name, on)| format!("{name} = {on}")).collect();
-        let observed = if features.is_empty() { "no feature of that name".to_owned() } else { features.join(", ") };
+        let observed =
+            if features.is_empty() { "no feature of that name".to_owned() } else { features.join(", ") };
         list.push(("the organisation's features tell whether scopes are enforced", observed));
     }
     if let Some(operations) = seen.operations {
@@ -173,16 +183,28 @@ pub(super) fn observations(org: &str, seen: &Examination) -> Vec<Observation> {
 }
 
 fn of_clients(seen: ClientsSeen) -> Vec<(&'static str, String)> {
-    let total = seen.total.map_or_else(|| "it does not say how many there are".to_owned(), |total| format!("of {total}"));
+    let total = seen
+        .total
+        .map_or_else(|| "it does not say how many there are".to_owned(), |total| format!("of {total}"));
     let paging = match seen.with_page_size_one {
         None => "pageSize=1 was refused".to_owned(),
-        Some(1) if seen.records > 1 => "pageSize=1 gave one record: paging parameters are honoured".to_owned(),
+        Some(1) if seen.records > 1 => {
+            "pageSize=1 gave one record: paging parameters are honoured".to_owned()
+        }
         Some(_) if seen.records <= 1 => "there is too little to tell".to_owned(),
-        Some(records) => format!("pageSize=1 gave {records} records all the same: paging parameters are ignored"),
+        Some(records) => {
+            format!("pageSize=1 gave {records} records all the same: paging parameters are ignored")
+        }
     };
     vec![
-        ("the client listing comes whole", format!("{} came, {total}; {paging}", count(seen.records, "record"))),
-        ("client records carry no secret", format!("{} of {} carry one (it is never kept)", seen.with_secret, seen.records)),
+        (
+            "the client listing comes whole",
+            format!("{} came, {total}; {paging}", count(seen.records, "record")),
+        ),
+        (
+            "client records carry no secret",
+            format!("{} of {} carry one (it is never kept)", seen.with_secret, seen.records),
+        ),
         (
             "records of client credentials carry roleDivisions",
             format!("{} of {}", seen.with_role_divisions, seen.credentials),
@@ -295,7 +317,12 @@ mod tests {
 
     #[test]
     fn observations_say_what_was_seen_and_nothing_of_what_was_not() {
-        let clients = ClientsSeen { records: 20, total: Some(20), with_page_size_one: Some(20), ..ClientsSeen::default() };
+        let clients = ClientsSeen {
+            records: 20,
+            total: Some(20),
+            with_page_size_one: Some(20),
+            ..ClientsSeen::default()
+        };
         let seen = Examination { clients: Some(clients), ..seen(None, 0) };
         let observed: Vec<String> = observations("acme", &seen).into_iter().map(|one| one.observed).collect();
         assert_eq!(

@@ -44,7 +44,8 @@ pub(super) async fn database(config: &Config) -> Vec<Answer> {
                         "{free} bytes are free on its file system, storage.min_free is {}",
                         config.storage.min_free
                     );
-                    Answer::of("database", Verdict::Problem, detail).advise("free space: audits wait until then")
+                    Answer::of("database", Verdict::Problem, detail)
+                        .advise("free space: audits wait until then")
                 }
                 _ => Answer::of("database", Verdict::Ok, format!("{shown} opens")),
             }

@@ -175,12 +175,8 @@ async fn examine(config: &Config, org: &Org) -> (Vec<Answer>, Vec<Observation>) 
 }
 
 fn tell(out: &mut Output, report: &Report) -> io::Result<()> {
-    let mut table = Table::new([
-        Column::new("org"),
-        Column::new("probe"),
-        Column::new("answer"),
-        Column::prose("found"),
-    ]);
+    let mut table =
+        Table::new([Column::new("org"), Column::new("probe"), Column::new("answer"), Column::prose("found")]);
     for answer in &report.answers {
         table.row([
             answer.org.as_deref().unwrap_or_default().into(),

@@ -144,7 +144,11 @@ fn parse(reader: impl Read) -> Result<Definition, serde_json::Error> {
 async fn of_record(org: &OrgArgs) -> Result<Report, anyhow::Error> {
     let (_, _, last) = org.open_last().await?;
     let Some(operations) = &last.snapshot.operations else {
-        return Ok(compare(Source::CompiledIn.as_str(), Some(OPERATIONS_AS_OF.to_owned()), Operations::compiled_in()));
+        return Ok(compare(
+            Source::CompiledIn.as_str(),
+            Some(OPERATIONS_AS_OF.to_owned()),
+            Operations::compiled_in(),
+        ));
     };
     let stale = last.gaps.iter().find(|gap| gap.fact == Fact::Operations).and_then(|gap| gap.stale_since);
     let day = stale.unwrap_or(last.at).format("%Y-%m-%d").to_string();
@@ -193,7 +197,8 @@ fn compare(source: &'static str, as_of: Option<String>, operations: &Operations)
 }
 
 fn tell(out: &mut Output, report: &Report) -> io::Result<()> {
-    let Report { source, as_of, operations, permissions, scopes, problems, problems_total, compiled_in } = report;
+    let Report { source, as_of, operations, permissions, scopes, problems, problems_total, compiled_in } =
+        report;
     let Counts { total, all, any, none, unknown } = operations;
     let from = match *source {
         "file" => "this file",
@@ -208,7 +213,8 @@ fn tell(out: &mut Output, report: &Report) -> io::Result<()> {
     list(out, "not understood", problems, *problems_total)?;
     let Against { as_of, only_here, only_compiled_in, different } = compiled_in;
     if *source == Source::CompiledIn.as_str() {
-        return out.line("The platform's definition was not read; see audit.definition in the configuration.");
+        return out
+            .line("The platform's definition was not read; see audit.definition in the configuration.");
     }
     out.line(format_args!("Against the compiled-in table of {as_of}:"))?;
     list(out, "only here", only_here, only_here.len())?;

@@ -283,9 +283,7 @@ impl<'de> Visitor<'de> for Root<'_> {
                 "security" => self.0.security = Some(map.next_value::<Loose>()?),
                 "securityDefinitions" => {
                     if let Loose::Map(schemes) = map.next_value::<Loose>()? {
-                        let is_oauth = |scheme: &Loose| {
-                            matches!(scheme.field("type"), Some(Loose::Text(kind)) if kind == "oauth2")
-                        };
+                        let is_oauth = |scheme: &Loose| matches!(scheme.field("type"), Some(Loose::Text(kind)) if kind == "oauth2");
                         let schemes = schemes.into_iter().map(|(name, scheme)| {
                             let is_oauth = is_oauth(&scheme);
                             (name, is_oauth)

@@ -10,7 +10,9 @@ use crate::domain::{access::Access, catalogue::Operation, event::CauseKind, evid
 
 /// How the operations of two sides differ; nothing if both saw the same, or one side saw none of its own.
 pub(super) fn compare(before: &Access<'_>, after: &Access<'_>) -> Option<Draft> {
-    let (Some(old), Some(new)) = (&before.snapshot.operations, &after.snapshot.operations) else { return None };
+    let (Some(old), Some(new)) = (&before.snapshot.operations, &after.snapshot.operations) else {
+        return None;
+    };
     let difference = new.since(old);
     let names = |list: &[&Operation]| list.iter().map(|operation| json!(operation.name)).collect::<Vec<_>>();
     let changed = difference.changed.iter().map(|(old, new)| {

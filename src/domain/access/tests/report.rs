@@ -137,7 +137,10 @@ fn which_table_answered_and_of_which_day_is_said() {
     let mut access = Access::new(&org);
     let report = |access: &Access<'_>| json!(access.report("acme", &holder, true, when()));
     let shown = report(&access);
-    assert_eq!((&shown["operations_source"], &shown["operations_as_of"]), (&json!("definition"), &json!("2026-09-21")));
+    assert_eq!(
+        (&shown["operations_source"], &shown["operations_as_of"]),
+        (&json!("definition"), &json!("2026-09-21"))
+    );
     let row = |name: &str| {
         let rows = shown["operations"].as_array().unwrap();
         rows.iter().find(|row| row["operation"] == name).unwrap().clone()

@@ -34,12 +34,7 @@ fn one(described: &Value) -> Definition {
 
 fn operation(mode: Mode, permissions: &[&str], scopes: &[&str]) -> Operation {
     let words = |words: &[&str]| words.iter().map(|&word| Box::from(word)).collect();
-    Operation {
-        mode,
-        name: "GET /api/v2/x".into(),
-        permissions: words(permissions),
-        scopes: words(scopes),
-    }
+    Operation { mode, name: "GET /api/v2/x".into(), permissions: words(permissions), scopes: words(scopes) }
 }
 
 #[test]
@@ -52,8 +47,7 @@ fn a_rule_and_its_scopes_are_read_and_the_rest_is_skipped() {
         RULE: { "type": "ANY", "permissions": ["directory:user:view", "admin", "directory:user:view"] },
     }));
     assert_eq!(definition.problems, []);
-    let expected =
-        operation(Mode::Any, &["admin", "directory:user:view"], &["users", "users:readonly"]);
+    let expected = operation(Mode::Any, &["admin", "directory:user:view"], &["users", "users:readonly"]);
     assert_eq!(definition.operations, [expected]);
 
     let all = one(&json!({ RULE: { "type": "all", "permissions": ["telephony:plugin:all"] } }));
@@ -72,9 +66,13 @@ fn judged(described: &Value) -> (Mode, Vec<String>) {
 
 #[test]
 fn a_rule_that_is_not_understood_is_unknown_and_named() {
-    let rule = |kind: Value, permissions: Value| json!({ RULE: { "type": kind, "permissions": permissions } });
+    let rule =
+        |kind: Value, permissions: Value| json!({ RULE: { "type": kind, "permissions": permissions } });
     for (described, problem) in [
-        (rule(json!("SOME"), json!(["a:b:c"])), "x-inin-requires-permissions.type: is \"SOME\", ALL or ANY is expected"),
+        (
+            rule(json!("SOME"), json!(["a:b:c"])),
+            "x-inin-requires-permissions.type: is \"SOME\", ALL or ANY is expected",
+        ),
         (rule(json!(7), json!(["a:b:c"])), ".type: is a number, ALL or ANY is expected"),
         (json!({ RULE: { "permissions": ["a:b:c"] } }), ".type: is missing, ALL or ANY is expected"),
         (rule(json!("ANY"), json!(["a:b:c", "a:b"])), ".permissions: \"a:b\" has two parts"),
@@ -116,8 +114,18 @@ fn security_that_is_not_understood_never_adds_a_scope_and_never_says_that_nothin
         (json!([{ OAUTH: ["a"] }, {}]), vec![], Mode::None, ""),
         (json!([{ OAUTH: [] }]), vec![], Mode::None, ""),
         (json!([{ OAUTH: ["a"] }, { "Foo": [] }]), vec!["a"], Mode::None, "the scheme \"Foo\" is not among"),
-        (json!([{ "Foo": [] }]), vec![], Mode::Unknown, "the scheme \"Foo\" is not among the securityDefinitions"),
-        (json!([{ OAUTH: [1] }]), vec![], Mode::Unknown, "the scopes of \"PureCloud OAuth\" are no list of words"),
+        (
+            json!([{ "Foo": [] }]),
+            vec![],
+            Mode::Unknown,
+            "the scheme \"Foo\" is not among the securityDefinitions",
+        ),
+        (
+            json!([{ OAUTH: [1] }]),
+            vec![],
+            Mode::Unknown,
+            "the scopes of \"PureCloud OAuth\" are no list of words",
+        ),
         (json!([{ OAUTH: { "a": 1 } }]), vec![], Mode::Unknown, "are no list of words"),
         (json!(["a"]), vec![], Mode::Unknown, "holds a string, an object is expected"),
         (json!({ OAUTH: ["a"] }), vec![], Mode::Unknown, "is an object, a list is expected"),
@@ -126,7 +134,11 @@ fn security_that_is_not_understood_never_adds_a_scope_and_never_says_that_nothin
         assert_eq!(definition.operations, [operation(mode, &[], &scopes)], "{security}");
         let problems: Vec<String> = definition.problems.iter().map(ToString::to_string).collect();
         assert_eq!(problems.is_empty(), problem.is_empty(), "{problems:?}");
-        assert!(problems.iter().all(|said| said.starts_with("GET /api/v2/x: security: ") && said.contains(problem)));
+        assert!(
+            problems
+                .iter()
+                .all(|said| said.starts_with("GET /api/v2/x: security: ") && said.contains(problem))
+        );
         // What permissions say stands.
         let ruled = one(&json!({ "security": security, RULE: rule }));
         assert_eq!(ruled.operations, [operation(Mode::Any, &["a:b:c"], &scopes)], "{security}");

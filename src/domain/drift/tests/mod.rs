@@ -222,9 +222,13 @@ fn what_the_platform_changes_in_its_definition_is_one_event_with_counts() {
     let events = between("acme", "x", &before, &after);
     let [event] = &events[..] else { panic!("{events:?}") };
     assert_eq!((event.cause.kind, event.severity), (CauseKind::CatalogueChanged, Severity::Low));
-    assert_eq!((event.cause.subject.kind.as_str(), event.cause.subject.id.as_str()), ("catalogue", "operations"));
+    assert_eq!(
+        (event.cause.subject.kind.as_str(), event.cause.subject.id.as_str()),
+        ("catalogue", "operations")
+    );
     assert_eq!(event.cause.details["counts"], json!({ "added": 1, "removed": 1, "changed": 1 }));
-    let rule = |mode: &str| json!({ "mode": mode, "permissions": ["routing:queue:view"], "scopes": ["routing"] });
+    let rule =
+        |mode: &str| json!({ "mode": mode, "permissions": ["routing:queue:view"], "scopes": ["routing"] });
     assert_eq!(
         event.cause.details["operations"],
         json!({
