@@ -14,6 +14,7 @@ use super::server::World;
 
 /// How the organisation behaves; no part of its state.
 #[derive(Debug, Clone, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "switches that tests flip one by one")]
 pub(super) struct Settings {
     pub(super) scope_enforcement: ScopeEnforcement,
     /// Whether roles are shown with wildcards written out against the catalogue. Their power stays.

@@ -12,7 +12,10 @@ const MOST: usize = 4;
 
 /// Operations by the hash of their text, those used last at the end.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Decoded(Arc<Mutex<Vec<(Hash, Arc<Operations>)>>>);
+pub(super) struct Decoded(Arc<Mutex<Vec<Entry>>>);
+
+/// A hash, and what its text came to.
+type Entry = (Hash, Arc<Operations>);
 
 impl Decoded {
     /// Those of a hash, if they are held.

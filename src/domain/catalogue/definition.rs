@@ -154,18 +154,17 @@ impl Reader {
             without |= schemes.is_empty();
             for (scheme, listed) in schemes {
                 match self.schemes.get(scheme) {
-                    Some(true) => match listed.texts() {
-                        Some(words) => {
+                    Some(true) => {
+                        if let Some(words) = listed.texts() {
                             by_oauth = true;
                             without |= words.is_empty();
                             scopes.extend(words.into_iter().map(str::to_owned));
-                        }
-                        None => {
+                        } else {
                             let what = format!("the scopes of {scheme:?} are no list of words{unknown}");
                             self.problem(name, "security", what);
                             understood = false;
                         }
-                    },
+                    }
                     // A token of another kind: nothing that an OAuth client could send.
                     Some(false) => {}
                     None => {

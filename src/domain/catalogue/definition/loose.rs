@@ -53,8 +53,13 @@ impl Loose {
     /// The words of a list of nothing else.
     pub(super) fn texts(&self) -> Option<Vec<&str>> {
         let Self::List(values) = self else { return None };
-        let text = |value| if let &Self::Text(ref text) = value { Some(text.as_str()) } else { None };
-        values.iter().map(text).collect()
+        values
+            .iter()
+            .map(|value| match value {
+                Self::Text(text) => Some(text.as_str()),
+                _ => None,
+            })
+            .collect()
     }
 }
 
