@@ -29,6 +29,7 @@ pub(super) struct Settings {
     /// How large the API definition is at least; 0: as small as it comes.
     pub(super) definition_bytes: usize,
     /// What every answer says the time is (`Wed, 21 Oct 2026 07:28:00 GMT`), if not the truth.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) date: Option<String>,
 }
 
