@@ -11,6 +11,7 @@ mod audit;
 mod backup;
 mod check_config;
 mod demo;
+mod doctor;
 mod healthcheck;
 mod outbox;
 mod output;
@@ -74,12 +75,14 @@ enum Command {
     Run(run::Arguments),
     Audit(audit::Arguments),
     CheckConfig(check_config::Arguments),
+    Doctor(doctor::Arguments),
     Simulate(simulate::Arguments),
     Clients(read::clients::Arguments),
     Access(read::access::Arguments),
     LeastPrivilege(read::least_privilege::Arguments),
     WhoCan(read::who_can::Arguments),
     WhatIf(read::what_if::Arguments),
+    Catalogue(read::catalogue::Arguments),
     Diff(read::diff::Arguments),
     Findings(read::findings::Arguments),
     Verify(read::verify::Arguments),
@@ -135,12 +138,14 @@ impl Command {
             Self::Run(arguments) => run::run(arguments).await,
             Self::Audit(arguments) => audit::run(arguments).await,
             Self::CheckConfig(arguments) => check_config::run(&arguments),
+            Self::Doctor(arguments) => doctor::run(&arguments).await,
             Self::Simulate(arguments) => simulate::run(&arguments).await,
             Self::Clients(arguments) => read::clients::run(&arguments).await,
             Self::Access(arguments) => read::access::run(&arguments).await,
             Self::LeastPrivilege(arguments) => read::least_privilege::run(&arguments).await,
             Self::WhoCan(arguments) => read::who_can::run(&arguments).await,
             Self::WhatIf(arguments) => read::what_if::run(&arguments).await,
+            Self::Catalogue(arguments) => read::catalogue::run(&arguments).await,
             Self::Diff(arguments) => read::diff::run(&arguments).await,
             Self::Findings(arguments) => read::findings::run(&arguments).await,
             Self::Verify(arguments) => read::verify::run(&arguments).await,

@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use super::{
     ClientId, DivisionRef, Fact, Gap,
     contract::{self, Contract},
-    facts::{Facts, Known, Reading, unknown_permissions},
+    facts::{Facts, Known, KnownOperations, Reading, unknown_permissions},
     inventory::{Client, ObjectCounts, OwnGrants},
     snapshot::{Settings, Snapshot},
 };
@@ -59,6 +59,8 @@ pub fn known(before: Option<&Snapshot>) -> Known {
             .map(|permissions| unknown_permissions(&roles, permissions))
             .unwrap_or_default(),
         permissions,
+        operations: (before.operations.as_ref())
+            .map(|operations| KnownOperations { count: operations.listed_len(), hash: operations.hash() }),
     }
 }
 
@@ -99,6 +101,12 @@ pub fn snapshot(
         Reading::NotDue => memory.carry(None, |past| past.catalogue.clone()),
         Reading::Gap(gap) => memory.carry(Some(gap), |past| past.catalogue.clone()),
     };
+    let operations = match facts.operations {
+        Some(Reading::Seen(operations)) => Some(operations),
+        Some(Reading::NotDue) => memory.carry(None, |past| past.operations.clone()),
+        Some(Reading::Gap(gap)) => memory.carry(Some(gap), |past| past.operations.clone()),
+        None => None,
+    };
     for gap in facts.gaps {
         memory.keep_grants(&gap, &mut clients);
         memory.note(gap);
@@ -111,6 +119,7 @@ pub fn snapshot(
         roles,
         divisions,
         catalogue,
+        operations,
         own_grants,
         settings,
         contracts,

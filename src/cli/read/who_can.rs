@@ -71,9 +71,9 @@ fn refused(access: &Access<'_>, what: &str, unknown: &Unknown) -> Usage {
     let hint = if near.is_empty() { String::new() } else { format!("; did you mean {}?", near.join(" or ")) };
     Usage(match unknown.kind {
         "operation" => format!(
-            "{what:?} is no operation that is known (as of {}); write the method, a space, and the path with its \
+            "{what:?} is no operation of {}; write the method, a space, and the path with its \
              parameters in braces{hint}",
-            access.operations.as_of
+            access.operations.title()
         ),
         "pattern" => format!("{what:?} covers no permission that the platform or a role names{hint}"),
         _ => format!("{what:?} is no permission that the platform or a role names{hint}"),
@@ -151,6 +151,7 @@ fn question(out: &mut Output, access: &Access<'_>, asked: &Asked) -> io::Result<
             match operation.mode {
                 Mode::All => out.note(format_args!("needs all of {permissions}"))?,
                 Mode::Any => out.note(format_args!("needs any of {permissions}"))?,
+                Mode::Unknown => out.note("its rule in the platform's definition is not understood")?,
                 Mode::None => {}
             }
             match list(operation.scopes().collect()) {

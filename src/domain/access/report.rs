@@ -11,6 +11,7 @@ use serde::{Serialize, Serializer};
 use super::{Access, acts_by_roles, lets_through};
 use crate::domain::{
     DivisionRef, RoleId, ScopeEnforcement,
+    catalogue::{OPERATIONS_AS_OF, Source},
     finding::ClientRef,
     inventory::{Client, Grant},
     permission::{GENERAL, Pattern, PermissionSet},
@@ -77,7 +78,7 @@ pub enum Granted {
     Yes,
     /// They do not.
     No,
-    /// The operation declares none, so nothing can be said.
+    /// The operation declares none (or a rule that was not understood), so nothing can be said.
     Undeclared,
 }
 
@@ -102,6 +103,9 @@ pub struct OperationAccess {
     pub in_scope: bool,
     /// It only reads, by the scopes that it accepts.
     pub reads: bool,
+    /// Where its rule comes from, if not from the table that the report names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
 }
 
 /// How many operations.
@@ -154,6 +158,11 @@ pub struct AccessReport {
     /// The client's grants could not be read; what is shown is not all it may hold.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub grants_unknown: bool,
+    /// Which table of operations answered.
+    pub operations_source: Source,
+    /// The day (`YYYY-MM-DD`) of that table: when the platform's definition was last seen to say so, or when the
+    /// compiled-in table was made.
+    pub operations_as_of: String,
     /// Every operation, if asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operations: Option<Vec<OperationAccess>>,
@@ -193,6 +202,13 @@ impl Access<'_> {
             wildcards: wildcards.into_iter().cloned().collect(),
             unseen_roles: power.unseen_roles,
             grants_unknown: by_roles && client.grants.is_none(),
+            operations_source: self.operations.source(),
+            operations_as_of: match self.operations.source() {
+                Source::Definition => {
+                    self.operations_seen.unwrap_or(observed_at).format("%Y-%m-%d").to_string()
+                }
+                Source::CompiledIn => OPERATIONS_AS_OF.to_owned(),
+            },
             operations: with_operations.then(|| self.operation_list(client, user_bound, &reach)),
         }
     }
@@ -305,12 +321,14 @@ impl Access<'_> {
         self.may_call(reach)
             .enumerate()
             .map(|(at, (operation, granted))| {
+                let source = self.operations.source_of(at);
                 let in_scope = lets_through(&client.scopes, operation);
                 OperationAccess {
                     operation: operation.name.clone(),
                     granted: bounded(granted, bound, || in_scope),
                     in_scope,
                     reads: self.scopes.reads(at),
+                    source: (source != self.operations.source()).then_some(source),
                 }
             })
             .collect()

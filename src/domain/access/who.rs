@@ -214,7 +214,7 @@ impl<'a> Holders<'a> {
         let operation = self.access.operations.get(at)?;
         let mut needs = self.access.needs_of(at).iter().map(|&permission| &self.reaching[permission]);
         match operation.mode {
-            Mode::None => None,
+            Mode::None | Mode::Unknown => None,
             Mode::Any => {
                 let mut set = ClientSet::with_capacity(self.clients.len());
                 needs.for_each(|other| set.union_with(other));
@@ -323,7 +323,9 @@ impl<'a> Holders<'a> {
         }
         let conditional = match mode {
             Mode::All => held.iter().any(|(.., conditional)| *conditional),
-            Mode::Any | Mode::None => !held.is_empty() && held.iter().all(|(.., conditional)| *conditional),
+            Mode::Any | Mode::None | Mode::Unknown => {
+                !held.is_empty() && held.iter().all(|(.., conditional)| *conditional)
+            }
         };
         let places: Vec<&[DivisionRef]> = held.iter().map(|(_, divisions, _)| divisions.as_slice()).collect();
         Holder {

@@ -257,7 +257,9 @@ impl<'a> Facts<'a> {
                 .or(self.gaps.grants.as_ref())
                 .map(String::as_str)
                 .or_else(|| subject.client.grants.is_none().then_some(NO_GRANTS)),
-            Fact::Roles | Fact::OwnGrants => None,
+            // Where the definition was not read the last one or the compiled-in table answers, with its day: older, not
+            // unknown.
+            Fact::Roles | Fact::OwnGrants | Fact::Operations => None,
         }
     }
 
@@ -353,7 +355,7 @@ impl<'a> Gaps<'a> {
                     all.roles.insert(role);
                 }
                 (Fact::Clients, None) => all.all_clients = Some(sentence(gap)),
-                (Fact::Roles, None) | (Fact::OwnGrants, _) => {}
+                (Fact::Roles, None) | (Fact::OwnGrants | Fact::Operations, _) => {}
             }
         }
         all

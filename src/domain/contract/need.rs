@@ -72,7 +72,7 @@ pub(super) fn of(access: &Access<'_>, declared: &Declared, also: &PermissionSet)
         let (usable, other): (Vec<usize>, Vec<usize>) =
             access.needs_of(at).iter().partition(|permission| can_be_given(access, **permission));
         match operation.mode {
-            Mode::None => {}
+            Mode::None | Mode::Unknown => {}
             Mode::All if other.is_empty() => permissions.extend(usable),
             Mode::Any if !usable.is_empty() => clauses.push(usable.into_iter().collect::<BTreeSet<usize>>()),
             Mode::All | Mode::Any => unavailable.push(Unavailable {

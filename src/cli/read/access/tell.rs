@@ -14,6 +14,7 @@ use crate::{
             PermissionAccess, UpperBound,
             escalation::{Path, Standing},
         },
+        catalogue::Source,
         inventory::Client,
         snapshot::Snapshot,
     },
@@ -59,7 +60,11 @@ pub(super) fn tell(out: &mut Output, snapshot: &Snapshot, told: &Told<'_>) -> io
     }
     if let Some(list) = &report.operations {
         out.line("")?;
-        operations(out, list)?;
+        let from = match report.operations_source {
+            Source::Definition => "the platform's definition",
+            Source::CompiledIn => "the compiled-in table",
+        };
+        operations(out, list, &format!("{from}, {}", report.operations_as_of))?;
     }
     out.line("")
 }
@@ -223,11 +228,11 @@ fn permissions(snapshot: &Snapshot, list: &[PermissionAccess]) -> Table {
     table
 }
 
-fn operations(out: &mut Output, list: &[OperationAccess]) -> io::Result<()> {
+fn operations(out: &mut Output, list: &[OperationAccess], table: &str) -> io::Result<()> {
     let count = |granted: Granted| list.iter().filter(|operation| operation.granted == granted).count();
     let (yes, no, undeclared) = (count(Granted::Yes), count(Granted::No), count(Granted::Undeclared));
     out.line(format_args!(
-        "  {} operations: {yes} granted, {no} not granted, {undeclared} declare no permission",
+        "  {} operations ({table}): {yes} granted, {no} not granted, {undeclared} declare no permission",
         list.len()
     ))?;
     let mut table =

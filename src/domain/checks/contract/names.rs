@@ -49,7 +49,7 @@ fn evaluate(facts: &Facts<'_>, subject: &Subject<'_>) -> Vec<Failure> {
         failures.push(failure(
             name,
             &format!("the operation {name}"),
-            format!("The platform's definition of {} has no operation {name}.", access.operations.as_of),
+            format!("No operation {name} is in {}.", access.operations.title()),
             near.map_or_else(
                 || CHECK.remediation.to_owned(),
                 |near| format!("Correct it; did you mean {near:?}?"),
