@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
 use tokio::time::Instant;
 use tracing::warn;
 use url::Url;
@@ -114,17 +115,38 @@ impl Api {
         url: &Url,
         moment: Moment,
     ) -> Result<Vec<u8>, Error> {
+        self.send(endpoint, url, None, moment).await
+    }
+
+    /// The body of a successful POST that asks a question and changes nothing: it may be sent again.
+    pub(super) async fn ask(
+        &mut self,
+        endpoint: Endpoint,
+        question: &Value,
+        moment: Moment,
+    ) -> Result<Vec<u8>, Error> {
+        let url = self.url(endpoint);
+        self.send(endpoint, &url, Some(question), moment).await
+    }
+
+    async fn send(
+        &mut self,
+        endpoint: Endpoint,
+        url: &Url,
+        question: Option<&Value>,
+        moment: Moment,
+    ) -> Result<Vec<u8>, Error> {
         self.authenticate(moment).await?;
-        let mut answer = self.call(endpoint, url).await?;
+        let mut answer = self.call(endpoint, url, question).await?;
         if answer.status == 401 {
             warn!(endpoint = endpoint.name(), "the access token was refused; asking for a new one");
             self.transport.metrics.api_retry("token");
             self.token = None;
             self.authenticate(moment).await?;
-            answer = self.call(endpoint, url).await?;
+            answer = self.call(endpoint, url, question).await?;
         }
         match answer.status {
-            200 => Ok(answer.body),
+            200 | 202 => Ok(answer.body),
             status => {
                 if status == 401 {
                     self.token = None;
@@ -134,10 +156,15 @@ impl Api {
         }
     }
 
-    async fn call(&self, endpoint: Endpoint, url: &Url) -> Result<Answer, Error> {
+    async fn call(&self, endpoint: Endpoint, url: &Url, question: Option<&Value>) -> Result<Answer, Error> {
         let request = || {
             let token = self.token.as_ref().map_or("", |token| token.value.expose_secret());
-            self.transport.client().get(url.clone()).bearer_auth(token)
+            let client = self.transport.client();
+            match question {
+                None => client.get(url.clone()),
+                Some(question) => client.post(url.clone()).json(question),
+            }
+            .bearer_auth(token)
         };
         self.transport.call(endpoint, request).await
     }
@@ -145,6 +172,17 @@ impl Api {
     /// The address of a call.
     pub(super) fn url(&self, endpoint: Endpoint) -> Url {
         under(&self.base, endpoint.path())
+    }
+
+    /// The address of a call about one thing: `id` stands where the path has a part in braces.
+    pub(super) fn url_of(&self, endpoint: Endpoint, id: &str) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty();
+            let parts = endpoint.path().trim_start_matches('/').split('/');
+            segments.extend(parts.map(|part| if part.starts_with('{') { id } else { part }));
+        }
+        url
     }
 
     /// The address that an answer names as its next page. Refused unless it is on the API's own host, because the

@@ -1,7 +1,7 @@
 //! The calls that an audit makes: the whole list, each with its bounded name and what it needs.
 //!
 //! Enters: nothing. Leaves: paths, metric labels, and what to grant when the platform refuses.
-//! Must never: grow a call whose number depends on how many clients there are.
+//! Must never: grow a call whose number depends on how many clients there are, without a bound for each audit.
 
 use std::fmt;
 
@@ -22,6 +22,16 @@ pub enum Endpoint {
     OwnSubject,
     /// The organisation's id and name.
     Organisation,
+    /// What one client is granted, from its own side. As many calls as the audit's budget has.
+    Subject,
+    /// Asks for a count of what clients called.
+    UsageJob,
+    /// Whether that count is made, and its pages.
+    UsageJobResults,
+    /// The same by the platform's older query.
+    UsageQuery,
+    /// Its results.
+    UsageQueryResults,
 }
 
 impl Endpoint {
@@ -35,6 +45,11 @@ impl Endpoint {
             Self::Permissions => "permissions_list",
             Self::OwnSubject => "subjects_me",
             Self::Organisation => "organizations_me",
+            Self::Subject => "subject_grants",
+            Self::UsageJob => "usage_job",
+            Self::UsageJobResults => "usage_job_results",
+            Self::UsageQuery => "usage_query",
+            Self::UsageQueryResults => "usage_query_results",
         }
     }
 
@@ -48,10 +63,20 @@ impl Endpoint {
             Self::Permissions => "GET /api/v2/authorization/permissions",
             Self::OwnSubject => "GET /api/v2/authorization/subjects/me",
             Self::Organisation => "GET /api/v2/organizations/me",
+            Self::Subject => "GET /api/v2/authorization/subjects/{subjectId}",
+            Self::UsageJob => "POST /api/v2/usage/aggregates/query/jobs",
+            Self::UsageJobResults => "GET /api/v2/usage/aggregates/query/jobs/{jobId}",
+            Self::UsageQuery => "POST /api/v2/usage/query",
+            Self::UsageQueryResults => "GET /api/v2/usage/query/{executionId}/results",
         }
     }
 
-    /// The path alone.
+    /// Whether it is about what clients called.
+    pub(super) fn is_usage(self) -> bool {
+        matches!(self, Self::UsageJob | Self::UsageJobResults | Self::UsageQuery | Self::UsageQueryResults)
+    }
+
+    /// The path alone; a part in braces stands for an id.
     pub(super) fn path(self) -> &'static str {
         self.as_str().split_once(' ').map_or("", |(_, path)| path)
     }
@@ -59,8 +84,15 @@ impl Endpoint {
     /// The scope that lets the call through where an organisation enforces scopes.
     pub(super) fn scope(self) -> &'static str {
         match self {
-            Self::Token | Self::Clients => "oauth:readonly",
-            Self::Roles | Self::Divisions | Self::Permissions | Self::OwnSubject => "authorization:readonly",
+            Self::Token
+            | Self::Clients
+            | Self::UsageJob
+            | Self::UsageJobResults
+            | Self::UsageQuery
+            | Self::UsageQueryResults => "oauth:readonly",
+            Self::Roles | Self::Divisions | Self::Permissions | Self::OwnSubject | Self::Subject => {
+                "authorization:readonly"
+            }
             Self::Organisation => "organization:readonly",
         }
     }

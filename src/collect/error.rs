@@ -56,6 +56,14 @@ pub enum Error {
         /// Which field, and the JSON type found. Never the value.
         detail: String,
     },
+    /// The platform does not know what was asked for.
+    #[error("{endpoint}: {detail}")]
+    NotFound {
+        /// The call.
+        endpoint: Endpoint,
+        /// What is not known.
+        detail: String,
+    },
     /// A listing kept moving while it was read.
     #[error("{endpoint}: {detail}")]
     Inconsistent {
@@ -75,7 +83,7 @@ impl Error {
             Self::RateLimited { .. } => "rate_limited",
             Self::Server { .. } => "server",
             Self::Network { .. } => "network",
-            Self::InvalidResponse { .. } => "invalid_response",
+            Self::InvalidResponse { .. } | Self::NotFound { .. } => "invalid_response",
             Self::Inconsistent { .. } => "inconsistent",
         }
     }
@@ -88,6 +96,7 @@ impl Error {
             Self::Auth { .. }
             | Self::Forbidden { .. }
             | Self::InvalidResponse { .. }
+            | Self::NotFound { .. }
             | Self::Inconsistent { .. } => false,
         }
     }

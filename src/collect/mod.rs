@@ -2,21 +2,24 @@
 //!
 //! Enters: one organisation's configuration, what the previous audit knew, `now`. Leaves: [`Facts`], in which every
 //! optional fact that could not be read is a gap. Must never: judge what it reads, write anything to the platform,
-//! make one call for each client, or let a secret out of the request that needs it.
+//! make one call for each client beyond the budget that it is given, or let a secret out of the request that needs it.
 //!
 //! An audit costs one call for the clients, one for the auditor's own grants, one for each hundred roles and each
-//! hundred divisions, and the catalogue when it is due; plus a token when there is none. Read [`Collector::gather`]
-//! first, then `pages` (listings that move), `api` (the token), `transport` (limits and retries), `wire` (shapes).
+//! hundred divisions, and the catalogue when it is due; plus a token when there is none. Then come as many calls for
+//! clients' grants as the audit's budget has, and once a day those for what clients called. Read [`Collector::gather`]
+//! first, then `grants` and `usage`, `pages` (listings that move), `api` (the token), `transport` (limits and retries), `wire` (shapes).
 
 mod api;
 mod condition;
 mod endpoint;
 mod error;
+mod grants;
 mod json;
 mod pace;
 mod pages;
 mod refusal;
 mod transport;
+mod usage;
 mod wire;
 
 #[cfg(test)]
@@ -43,10 +46,11 @@ pub use self::{endpoint::Endpoint, error::Error, transport::Limits, wire::Organi
 use crate::{
     config::Org,
     domain::{
-        Fact, Gap,
+        ClientId, Fact, Gap,
         catalogue::Catalogue,
-        facts::{DivisionsSeen, Facts, Known, Reading, unknown_permissions},
+        facts::{DivisionsSeen, Facts, GrantsSeen, Known, Reading, unknown_permissions},
         inventory::{Client, OwnGrants, Role},
+        usage::Window,
     },
     telemetry::Metrics,
 };
@@ -61,6 +65,7 @@ pub struct Collector {
     catalogue_max_age: Duration,
     /// When the catalogue was last read; `None`: it is due.
     catalogue_read: Option<DateTime<Utc>>,
+    usage: usage::Usage,
 }
 
 /// A listing of the platform: which, with what query, and what each entity is.
@@ -85,7 +90,12 @@ impl Collector {
         limits: Limits,
     ) -> Result<Self, Error> {
         let transport = Transport::new(org, limits, metrics)?;
-        Ok(Self { api: Api::new(org, transport), catalogue_max_age, catalogue_read: None })
+        Ok(Self {
+            api: Api::new(org, transport),
+            catalogue_max_age,
+            catalogue_read: None,
+            usage: usage::Usage::default(),
+        })
     }
 
     /// Everything that one audit needs. Fails if the token, the clients or the roles cannot be read; whatever else
@@ -109,8 +119,24 @@ impl Collector {
             divisions,
             catalogue,
             own_grants,
+            grants: GrantsSeen::default(),
+            usage: Reading::NotDue,
             api_calls: self.api.transport.take_sent(),
         })
+    }
+
+    /// What these clients are granted, asked from their own side: one call each, in this order. `facts` says of its
+    /// other calls how many there were; these are added.
+    pub async fn grants(&mut self, clients: &[ClientId], facts: &mut Facts, now: DateTime<Utc>) {
+        facts.grants = grants::read(&mut self.api, clients, Moment::new(now)).await;
+        facts.api_calls += self.api.transport.take_sent();
+    }
+
+    /// What clients called in `window`, at most [`usage::CALLS`] calls and a few seconds at a time: what is not finished
+    /// by then is `NotDue` and collected by a later audit, whatever its `window`.
+    pub async fn usage(&mut self, window: Window, facts: &mut Facts, now: DateTime<Utc>) {
+        facts.usage = usage::read(&mut self.usage, &mut self.api, window, Moment::new(now)).await;
+        facts.api_calls += self.api.transport.take_sent();
     }
 
     /// The organisation's id and name.

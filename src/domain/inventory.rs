@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{ClientId, DivisionId, DivisionRef, RoleId};
+use super::{ClientId, DivisionId, DivisionRef, Fact, RoleId};
 
 /// How a client obtains tokens. Unknown spellings are kept, not refused.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -184,6 +184,27 @@ impl Client {
     }
 }
 
+/// What the platform says that one client is granted, asked from the client's side. The client's own record is another
+/// source; where they differ, somebody granted behind the record's back, or a group did.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ObservedGrants {
+    /// The client's id.
+    pub id: ClientId,
+    /// Grants that it has through other subjects (a group), by the other's id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inherited: BTreeMap<String, BTreeSet<Grant>>,
+    /// Grants made to the client itself.
+    pub own: BTreeSet<Grant>,
+}
+
+impl ObservedGrants {
+    /// Every grant once, its own ones first.
+    pub fn grants(&self) -> impl Iterator<Item = &Grant> {
+        let inherited: BTreeSet<&Grant> = self.inherited.values().flatten().collect();
+        self.own.iter().chain(inherited.into_iter().filter(|grant| !self.own.contains(*grant)))
+    }
+}
+
 /// One line of a role: actions on an entity, possibly under a condition.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Policy {
@@ -248,4 +269,20 @@ pub struct OwnGrants {
 impl OwnGrants {
     /// The permissions behind the calls that an audit makes.
     pub const NEEDED: [&'static str; 2] = ["oauth:client:view", "authorization:role:view"];
+
+    /// Permissions without which an audit goes on and one fact stays unknown, each with that fact and what it costs not
+    /// to know it.
+    pub const OPTIONAL: [(&'static str, Fact, &'static str); 2] = [
+        (
+            "authorization:grant:view",
+            Fact::Grants,
+            "what clients are granted beside their own records (by groups, or from the subject's side) is not seen",
+        ),
+        (
+            "usage:organization:view",
+            Fact::Usage,
+            "observed use is read by the platform's older query, which `oauth:client:view` opens; without either it is \
+             not seen",
+        ),
+    ];
 }

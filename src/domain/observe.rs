@@ -12,8 +12,9 @@ use chrono::{DateTime, Utc};
 
 use super::{
     ClientId, DivisionRef, Fact, Gap,
-    facts::{Facts, Known, Reading, unknown_permissions},
-    inventory::{Client, ObjectCounts, OwnGrants},
+    access::acts_by_roles,
+    facts::{Facts, GrantsSeen, Known, Reading, unknown_permissions},
+    inventory::{Client, ObjectCounts, ObservedGrants, OwnGrants},
     snapshot::{Settings, Snapshot},
 };
 
@@ -97,8 +98,20 @@ pub fn snapshot(facts: Facts, settings: Settings, before: Option<Before<'_>>) ->
         memory.keep_grants(&gap, &mut clients);
         memory.note(gap);
     }
-    let snapshot =
-        Snapshot { clients, roles, divisions, catalogue, own_grants, settings, ..Snapshot::default() };
+    let grants = memory.grants(facts.grants, &clients);
+    if let Reading::Gap(gap) = facts.usage {
+        memory.gaps.push(gap);
+    }
+    let snapshot = Snapshot {
+        clients,
+        roles,
+        divisions,
+        catalogue,
+        own_grants,
+        settings,
+        grants,
+        ..Snapshot::default()
+    };
     Observed { snapshot: snapshot.seal(), gaps: memory.gaps, pending_removals: memory.pending, object_counts }
 }
 
@@ -213,6 +226,21 @@ impl<'a> Memory<'a> {
             ),
             stale_since: None,
         });
+    }
+
+    /// What clients were last seen to be granted: now, or by an earlier audit. Only those whose power comes from roles are
+    /// asked about, and only those that still are.
+    fn grants(
+        &mut self,
+        facts: GrantsSeen,
+        clients: &BTreeMap<ClientId, Client>,
+    ) -> BTreeMap<ClientId, ObservedGrants> {
+        let mut grants = self.before.map(|before| before.snapshot.grants.clone()).unwrap_or_default();
+        grants.extend(facts.seen);
+        grants.retain(|id, _| clients.get(id).is_some_and(acts_by_roles));
+        // Each was last seen at a time of its own, which its gap says already.
+        self.gaps.extend(facts.gaps);
+        grants
     }
 
     /// Gives a client whose record did not carry its grants those of the audit before.

@@ -12,7 +12,7 @@ use super::{
     ClientId, DivisionId, RoleId, ScopeEnforcement,
     catalogue::Catalogue,
     evidence::{Digester, Hash},
-    inventory::{Client, Division, OwnGrants, Role},
+    inventory::{Client, Division, Grant, ObservedGrants, OwnGrants, Role},
 };
 
 /// What kind of thing an entity of a snapshot is.
@@ -31,12 +31,21 @@ pub enum EntityKind {
     OwnGrants,
     /// What the configuration file says of the organisation (one entity).
     Settings,
+    /// What one client was last seen to be granted; its id is the client's.
+    Grants,
 }
 
 impl EntityKind {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::Client, Self::Role, Self::Division, Self::Catalogue, Self::OwnGrants, Self::Settings];
+    pub const ALL: [Self; 7] = [
+        Self::Client,
+        Self::Role,
+        Self::Division,
+        Self::Catalogue,
+        Self::OwnGrants,
+        Self::Settings,
+        Self::Grants,
+    ];
 
     /// The word the store keeps.
     pub fn as_str(self) -> &'static str {
@@ -47,6 +56,7 @@ impl EntityKind {
             Self::Catalogue => "catalogue",
             Self::OwnGrants => "own_grants",
             Self::Settings => "settings",
+            Self::Grants => "grants",
         }
     }
 
@@ -105,6 +115,9 @@ pub struct Snapshot {
     pub own_grants: Option<OwnGrants>,
     /// What the configuration file says.
     pub settings: Settings,
+    /// What each client was last seen to be granted; who is missing was never asked about. When each was seen is no
+    /// part of the configuration and kept beside it.
+    pub grants: BTreeMap<ClientId, ObservedGrants>,
     /// The hash of each entity; kept in step by [`Snapshot::seal`].
     pub(super) hashes: BTreeMap<EntityKey, Hash>,
 }
@@ -173,6 +186,10 @@ impl Snapshot {
             EntityKind::Catalogue => self.catalogue = Some(read(key, body)?),
             EntityKind::OwnGrants => self.own_grants = Some(read(key, body)?),
             EntityKind::Settings => self.settings = read(key, body)?,
+            EntityKind::Grants => {
+                let grants: ObservedGrants = read(key, body)?;
+                self.grants.insert(grants.id.clone(), grants);
+            }
         }
         Ok(())
     }
@@ -191,7 +208,20 @@ impl Snapshot {
             EntityKind::Catalogue => self.catalogue = None,
             EntityKind::OwnGrants => self.own_grants = None,
             EntityKind::Settings => self.settings = Settings::default(),
+            EntityKind::Grants => drop(self.grants.remove(key.id.as_str())),
         }
+    }
+
+    /// Everything that a client is granted: by its record, then what was last observed beside it.
+    pub fn granted<'a>(&'a self, client: &'a Client) -> impl Iterator<Item = &'a Grant> {
+        client.grants().chain(self.beside(client))
+    }
+
+    /// What a client was last observed to be granted and its record does not name.
+    pub fn beside<'a>(&'a self, client: &'a Client) -> impl Iterator<Item = &'a Grant> {
+        let recorded = |grant: &&Grant| client.grants.as_ref().is_some_and(|record| record.contains(*grant));
+        let observed = self.grants.get(&client.id).into_iter().flat_map(ObservedGrants::grants);
+        observed.filter(move |grant| !recorded(grant))
     }
 
     /// The digest of the whole configuration.
@@ -232,6 +262,7 @@ impl Snapshot {
             EntityKind::Catalogue => self.catalogue.as_ref().map(write),
             EntityKind::OwnGrants => self.own_grants.as_ref().map(write),
             EntityKind::Settings => Some(write(&self.settings)),
+            EntityKind::Grants => self.grants.get(key.id.as_str()).map(write),
         }
     }
 
@@ -254,6 +285,9 @@ impl Snapshot {
             visit(one(EntityKind::OwnGrants), write(own_grants));
         }
         visit(one(EntityKind::Settings), write(&self.settings));
+        for (id, grants) in &self.grants {
+            visit(key(EntityKind::Grants, id.as_str()), write(grants));
+        }
     }
 }
 
@@ -284,6 +318,9 @@ mod tests {
             [client("c1").grant("r1", "*"), client("c2").grant("r1", "d1").scope("users:readonly")],
             [role("r1").can("routing:queue:view").can_if("recording:recording:view", "{\"a\":1}")],
         )
+        .observing("c1", &[("r1", "*"), ("r2", "d1")])
+        .inheriting("c1", "group-1", &[("r3", "*")])
+        .seal()
     }
 
     #[test]

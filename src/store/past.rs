@@ -15,13 +15,15 @@ use sqlx::SqliteConnection;
 use super::{
     Store, body,
     error::{Error, Problem},
-    hash, time,
+    hash, observed, time,
 };
 use crate::domain::{
     Fact, Gap,
     evidence::Hash,
     finding::Finding,
+    rotation::Turns,
     snapshot::{Change, EntityKey, EntityKind, RestoreError, Snapshot, Version},
+    usage::Tally,
 };
 
 /// Findings read by one query.
@@ -67,6 +69,10 @@ pub struct History {
     pub pending_removals: BTreeSet<(Fact, String)>,
     /// The latest attempt failed.
     pub failing: bool,
+    /// When each client's grants were last asked for.
+    pub turns: Turns,
+    /// What clients called, as last counted.
+    pub usage: Option<Tally>,
 }
 
 impl Store {
@@ -94,6 +100,8 @@ impl Store {
                 findings,
                 pending_removals: pending_removals(&mut transaction, org).await?,
                 failing: failures > 0,
+                turns: observed::read_turns(&mut transaction, org).await?,
+                usage: observed::read_usage(&mut transaction, org).await?,
             })
         };
         self.named(history.await)

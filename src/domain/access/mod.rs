@@ -1,5 +1,8 @@
 //! What each client can do: roles × divisions, wildcards, conditions, scopes.
 //!
+//! A client's grants are those of its own record and those last observed from its side, together. Nothing is taken
+//! away because only one of the two shows it.
+//!
 //! Enters: a [`Snapshot`]. Leaves: an [`Access`], computed once for the snapshot, that answers for each client.
 //! Must never: treat a conditional permission as absent, a gap as an empty set, or a scope as a refusal unless the
 //! organisation is configured to enforce scopes for every grant.
@@ -18,14 +21,16 @@ use std::{
 };
 
 pub use power::{Held, Power};
-pub use report::{AccessReport, Authority, Granted, OperationAccess, PermissionAccess, UpperBound, Via};
+pub use report::{
+    AccessReport, Authority, Granted, ObservedAt, OperationAccess, PermissionAccess, UpperBound, Via,
+};
 pub use role::RolePower;
 pub use scope::{ALL_SCOPES, Scopes};
 
 use super::{
-    RoleId, ScopeEnforcement,
+    ClientId, RoleId, ScopeEnforcement,
     catalogue::{Catalogue, Mode, Operation, Operations},
-    inventory::{Client, GrantType, Role},
+    inventory::{Client, Grant, GrantType, Role},
     permission::{PermissionSet, Universe},
     snapshot::Snapshot,
 };
@@ -49,6 +54,8 @@ pub struct Access<'a> {
     /// What scopes let through.
     pub scopes: Arc<Scopes>,
     roles: HashMap<&'a RoleId, Arc<RolePower>>,
+    /// Grants that the snapshot does not show and that are taken to have been there ([`Access::assume`]).
+    assumed: HashMap<&'a ClientId, Vec<&'a Grant>>,
     /// For each operation the permissions that it names; filled when operations are first asked for.
     needs: OnceLock<Vec<Vec<usize>>>,
 }
@@ -120,9 +127,20 @@ impl<'a> Access<'a> {
                 division_aware.remove(at);
             }
         }
-        let (roles, needs) = (HashMap::new(), OnceLock::new());
+        let (roles, assumed, needs) = (HashMap::new(), HashMap::new(), OnceLock::new());
         let operations = Operations::compiled_in();
-        Self { snapshot, catalogue, operations, universe, known, division_aware, scopes, roles, needs }
+        Self {
+            snapshot,
+            catalogue,
+            operations,
+            universe,
+            known,
+            division_aware,
+            scopes,
+            roles,
+            assumed,
+            needs,
+        }
     }
 
     fn work_out(&mut self, id: &'a RoleId, role: &Role) {
@@ -139,6 +157,17 @@ impl<'a> Access<'a> {
         self.snapshot.settings.scope_enforcement == ScopeEnforcement::AllGrants
     }
 
+    /// Takes it that a client held a grant which this snapshot does not show: it was seen later, and nobody looked then.
+    pub fn assume(&mut self, client: &'a ClientId, grant: &'a Grant) {
+        self.assumed.entry(client).or_default().push(grant);
+    }
+
+    /// Everything that a client is granted, each grant once.
+    pub fn granted<'b>(&'b self, client: &'b Client) -> impl Iterator<Item = &'b Grant> {
+        let assumed = self.assumed.get(&client.id).into_iter().flatten().copied();
+        self.snapshot.granted(client).chain(assumed)
+    }
+
     /// What a client holds by its roles, division by division. Empty for clients that act as a user.
     pub fn power(&self, client: &Client) -> Power {
         power::of(self, client)
@@ -149,11 +178,7 @@ impl<'a> Access<'a> {
         &'b self,
         held: &'b PermissionSet,
     ) -> impl Iterator<Item = (&'b Operation, Option<bool>)> + 'b {
-        let number = |operation: &Operation| {
-            operation.permissions().filter_map(|name| self.universe.number(name)).collect()
-        };
-        let needs = self.needs.get_or_init(|| self.operations.iter().map(number).collect());
-        self.operations.iter().zip(needs).map(|(operation, needs)| {
+        self.operations.iter().zip(self.needs()).map(|(operation, needs)| {
             let granted = match operation.mode {
                 Mode::All => Some(needs.iter().all(|&at| held.contains(at))),
                 Mode::Any => Some(needs.iter().any(|&at| held.contains(at))),
@@ -163,12 +188,20 @@ impl<'a> Access<'a> {
         })
     }
 
+    /// For each operation, in their order, the permissions that it names.
+    pub fn needs(&self) -> &[Vec<usize>] {
+        let number = |operation: &Operation| {
+            operation.permissions().filter_map(|name| self.universe.number(name)).collect()
+        };
+        self.needs.get_or_init(|| self.operations.iter().map(number).collect())
+    }
+
     /// Everything that a client's roles match, in any division, whether or not the catalogue lists it: what
     /// decides about operations. (A wildcard also covers what this organisation's catalogue does not list.)
     pub fn reach(&self, client: &Client) -> PermissionSet {
         let mut reach = self.universe.none();
         if acts_by_roles(client) {
-            for role in client.grants().filter_map(|grant| self.role(&grant.role)) {
+            for role in self.granted(client).filter_map(|grant| self.role(&grant.role)) {
                 reach.union_with(&role.matched);
             }
         }

@@ -62,7 +62,7 @@ pub(super) fn of(access: &Access<'_>, client: &Client) -> Power {
         return power;
     }
     let in_scope = access.scopes_bind_roles().then(|| access.scopes.permissions(&client.scopes));
-    for grant in client.grants() {
+    for grant in access.granted(client) {
         let Some(role) = access.role(&grant.role) else {
             if !power.unseen_roles.contains(&grant.role) {
                 power.unseen_roles.push(grant.role.clone());

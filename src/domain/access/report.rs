@@ -44,10 +44,29 @@ pub struct Via {
     pub division: DivisionRef,
     /// Given under a condition.
     pub conditional: bool,
-    /// Where the grant was read: `record` (the client's own record).
+    /// Where the grant was read: `record` (the client's own record), or `subject` (asked from the client's side, and
+    /// not in its record).
     pub source: &'static str,
     /// When.
     pub observed_at: DateTime<Utc>,
+    /// The other subject (a group) that the client has it from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inherited_from: Option<String>,
+}
+
+/// When what is known of one client was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ObservedAt {
+    /// Its own record.
+    pub record: DateTime<Utc>,
+    /// Its grants from its own side; `None`: never.
+    pub subject: Option<DateTime<Utc>>,
+}
+
+impl From<DateTime<Utc>> for ObservedAt {
+    fn from(record: DateTime<Utc>) -> Self {
+        Self { record, subject: None }
+    }
 }
 
 /// One permission that a client holds.
@@ -126,13 +145,13 @@ pub struct AccessReport {
 }
 
 impl Access<'_> {
-    /// What one client can do; `observed_at` is when its record was read.
+    /// What one client can do; `observed_at` is when its record (and its grants) were read.
     pub fn report(
         &self,
         org: &str,
         client: &Client,
         with_operations: bool,
-        observed_at: DateTime<Utc>,
+        observed_at: impl Into<ObservedAt>,
     ) -> AccessReport {
         let by_roles = acts_by_roles(client);
         let bound = match self.snapshot.settings.scope_enforcement {
@@ -141,8 +160,7 @@ impl Access<'_> {
         };
         let power = self.power(client);
         let wildcards: BTreeSet<&String> = if by_roles {
-            client
-                .grants()
+            self.granted(client)
                 .filter_map(|grant| self.role(&grant.role))
                 .flat_map(|role| &role.wildcards)
                 .collect()
@@ -154,7 +172,7 @@ impl Access<'_> {
             client: ClientRef { id: client.id.clone(), name: client.name.clone() },
             authority: if by_roles { Authority::Roles } else { Authority::User },
             upper_bound: (!by_roles).then_some(bound),
-            permissions: if by_roles { self.permissions(client, observed_at) } else { Vec::new() },
+            permissions: if by_roles { self.permissions(client, observed_at.into()) } else { Vec::new() },
             wildcards: wildcards.into_iter().cloned().collect(),
             unseen_roles: power.unseen_roles,
             grants_unknown: by_roles && client.grants.is_none(),
@@ -162,11 +180,22 @@ impl Access<'_> {
         }
     }
 
-    fn permissions(&self, client: &Client, observed_at: DateTime<Utc>) -> Vec<PermissionAccess> {
+    fn permissions(&self, client: &Client, observed_at: ObservedAt) -> Vec<PermissionAccess> {
         let in_scope = self.scopes.permissions(&client.scopes);
         let mut ways: BTreeMap<usize, Vec<Via>> = BTreeMap::new();
-        for grant in client.grants() {
+        let observed = self.snapshot.grants.get(&client.id);
+        for grant in self.granted(client) {
             let Some(role) = self.role(&grant.role) else { continue };
+            let by_record = client.grants.as_ref().is_some_and(|record| record.contains(grant));
+            let (source, read_at) = match observed_at.subject {
+                _ if by_record => ("record", observed_at.record),
+                at => ("subject", at.unwrap_or(observed_at.record)),
+            };
+            let others = observed.filter(|seen| !by_record && !seen.own.contains(grant));
+            let inherited_from = others.and_then(|seen| {
+                let from = seen.inherited.iter().find(|(_, grants)| grants.contains(grant));
+                from.map(|(subject, _)| subject.clone())
+            });
             let role_name = self.snapshot.roles.get(&grant.role).map_or("", |role| role.name.as_str());
             for at in role.listed.ones() {
                 ways.entry(at).or_default().push(Via {
@@ -174,8 +203,9 @@ impl Access<'_> {
                     role_name: role_name.to_owned(),
                     division: grant.division.clone(),
                     conditional: !role.firm.contains(at),
-                    source: "record",
-                    observed_at,
+                    source,
+                    observed_at: read_at,
+                    inherited_from: inherited_from.clone(),
                 });
             }
         }

@@ -4,15 +4,18 @@
 //! `unknown`; a pass leaves none. Must never: pass a client on a fact that was not seen, or produce more findings
 //! for one client and check than [`FINDINGS_LIMIT`] of each status.
 //!
-//! To add a check: one file in `roles` (about roles that a client holds) or `clients` (about its own record), one
-//! line in [`CHECKS`], one row in `docs/checks.md` (a test compares).
+//! To add a check: one file in `roles` (about roles that a client holds), `clients` (about its own record) or `observed`
+//! (about what was seen beside the record: grants, calls), one line in [`CHECKS`], one row in `docs/checks.md` (a test compares).
 //!
 //! What depends on roles alone is computed once for each role (`facts`); the loop over clients only combines.
 
 mod answer;
 mod clients;
 mod facts;
+mod observed;
 mod roles;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
@@ -20,7 +23,7 @@ use self::{
     answer::Failure,
     facts::{Facts, Subject},
 };
-use super::{Fact, Gap, Severity, access::Access, finding::Finding};
+use super::{ClientId, Fact, Gap, Severity, access::Access, finding::Finding, rotation::Turns, usage::Usage};
 
 /// Findings of one check and status for one client; beyond that there is one that sums them up.
 pub const FINDINGS_LIMIT: usize = 10;
@@ -36,6 +39,14 @@ pub struct Context<'a> {
     pub gaps: &'a [Gap],
     /// The time of the audit.
     pub now: DateTime<Utc>,
+    /// When each client's grants were last asked for; `None`: they never are, so what rests on them is not judged.
+    pub turns: Option<&'a Turns>,
+    /// What clients called; `None`: not known yet.
+    pub usage: Option<&'a Usage>,
+    /// Whether the platform is asked what clients called; if not, and nothing is known, what rests on it is not judged.
+    pub counts_usage: bool,
+    /// For each client with a contract, the operations that it declares, by their place in the table.
+    pub declared: Option<&'a BTreeMap<ClientId, BTreeSet<usize>>>,
 }
 
 /// Controls of well-known catalogues that a check serves.
@@ -84,9 +95,14 @@ pub static CHECKS: &[Check] = &[
     roles::every_division::CHECK,
     roles::default_role::CHECK,
     roles::unknown_permission::CHECK,
+    observed::role_overlap::CHECK,
+    observed::undeclared_use::CHECK,
+    observed::unused_permission::CHECK,
+    observed::unused_client::CHECK,
     clients::token_lifetime::CHECK,
     roles::shared_role::CHECK,
     clients::inactive::CHECK,
+    observed::stale_client::CHECK,
     clients::description::CHECK,
 ];
 

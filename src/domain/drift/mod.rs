@@ -7,11 +7,13 @@
 //!
 //! - `changed` names the entities to look at, and the clients whose power can differ.
 //! - `causes` compares entity by entity. - `platform` tells the platform's own additions from role edits.
+//! - `observed` knows what follows from grants that are only looked at now and then.
 //! - `effects` compares client by client, and finds for each net gain the causes that opened a way to it.
 
 mod causes;
 mod changed;
 mod effects;
+mod observed;
 mod platform;
 
 use std::collections::BTreeMap;
@@ -22,6 +24,8 @@ use self::{
     changed::{Changed, Reached},
     effects::Effect,
 };
+
+pub use observed::{Window, date};
 
 use super::{
     ClientId, DivisionId, RoleId, Severity,
@@ -52,7 +56,8 @@ impl<'a> Pair<'a> {
     /// `needed`: the roles whose power will be asked for.
     fn new(before: &'a Snapshot, after: &'a Snapshot, needed: impl Fn(&RoleId) -> bool) -> Self {
         let [old, new] = catalogues(before, after);
-        let [before, after] = Access::pair((before, old), (after, new), needed);
+        let [mut before, after] = Access::pair((before, old), (after, new), needed);
+        observed::assume(&mut before, after.snapshot);
         Self { before, after }
     }
 }

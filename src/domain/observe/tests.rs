@@ -15,6 +15,8 @@ fn facts(clients: &[&str], roles: &[&str]) -> Facts {
         divisions: Reading::Seen(DivisionsSeen::default()),
         catalogue: Reading::Seen(catalogue(["routing:queue:view"])),
         own_grants: Reading::Seen(grants("*")),
+        grants: GrantsSeen::default(),
+        usage: Reading::NotDue,
         gaps: Vec::new(),
         api_calls: 5,
     }

@@ -13,7 +13,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use chrono::{DateTime, Utc};
 use tempfile::TempDir;
 
-use super::{Error, Record, Store, gaps_body, recorded_digest};
+use super::{Error, Observations, Record, Store, gaps_body, recorded_digest};
 use crate::domain::{
     Fact, Gap, Severity,
     event::{Cause, CauseKind, Delta, Event, Subject},
@@ -95,6 +95,7 @@ impl Audit {
             messages: &self.messages,
             object_counts: self.object_counts.as_ref(),
             pending_removals: &self.pending_removals,
+            observations: Observations::NONE,
             api_calls: 8,
             clients: u32::try_from(self.snapshot.clients.len()).unwrap(),
             roles: u32::try_from(self.snapshot.roles.len()).unwrap(),
