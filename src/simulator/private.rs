@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use super::answer::{Answer, Refusal};
 use super::call::Request;
-use super::organisation::MOST_OF_A_KIND;
 use super::organisation::catalogue::{Catalogue, Entry};
+use super::organisation::{Group, MOST_OF_A_KIND};
+use super::platform;
 use super::server::World;
 
 /// How the organisation behaves; no part of its state.
@@ -22,6 +23,8 @@ pub(super) struct Settings {
     /// Whether unknown ids and malformed bodies are noticed before missing permissions.
     pub(super) lookup_first: bool,
     pub(super) rate_limit_per_minute: u32,
+    /// How often a usage query is asked about before it is answered.
+    pub(super) usage_polls: u32,
 }
 
 /// Whose scopes are checked.
@@ -42,6 +45,7 @@ impl Settings {
             paged_clients: false,
             lookup_first,
             rate_limit_per_minute: 300,
+            usage_polls: 1,
         }
     }
 
@@ -52,6 +56,7 @@ impl Settings {
         set(&mut self.lookup_first, change.lookup_first);
         self.scope_enforcement = change.scope_enforcement.unwrap_or(self.scope_enforcement);
         self.rate_limit_per_minute = change.rate_limit_per_minute.unwrap_or(self.rate_limit_per_minute);
+        self.usage_polls = change.usage_polls.unwrap_or(self.usage_polls);
     }
 }
 
@@ -63,6 +68,7 @@ struct SettingsChange {
     paged_clients: Option<bool>,
     lookup_first: Option<bool>,
     rate_limit_per_minute: Option<u32>,
+    usage_polls: Option<u32>,
 }
 
 /// Performs one request of the private surface.
@@ -89,11 +95,26 @@ pub(super) fn answer(world: &mut World, request: &Request<'_>) -> Result<Answer,
             world.settings.change(&body(request)?);
             show(&world.settings)
         }
-        (_, "clients" | "digest" | "catalogue" | "faults" | "settings") => Err(Refusal::new(
-            405,
-            "method.not.allowed",
-            "GET and, but for clients and digest, PUT are understood.",
-        )),
+        ("PUT", "usage") => {
+            let rows = platform::usage::put(world, body(request)?).map_err(unreadable)?;
+            Ok(Answer::ok(json!({"rows": rows})))
+        }
+        ("PUT", "groups") => {
+            let groups: Vec<Group> = body(request)?;
+            if groups.len() > MOST_OF_A_KIND {
+                return Err(Refusal::bad_request(format!("more than {MOST_OF_A_KIND} groups")));
+            }
+            world.organisation.write();
+            world.organisation.groups = groups.into_iter().map(|group| (group.id.clone(), group)).collect();
+            show(&world.organisation.groups)
+        }
+        (_, "clients" | "digest" | "catalogue" | "faults" | "settings" | "usage" | "groups") => {
+            Err(Refusal::new(
+                405,
+                "method.not.allowed",
+                "GET and, but for clients and digest, PUT are understood.",
+            ))
+        }
         _ => Err(Refusal::not_found()),
     }
 }
