@@ -11,7 +11,12 @@ use crate::cli::{
     output::Output,
 };
 use crate::{
-    domain::{ClientId, Fact, access::Access, inventory::Client, snapshot::Snapshot},
+    domain::{
+        ClientId, Fact,
+        access::{Access, ObservedAt},
+        inventory::Client,
+        snapshot::Snapshot,
+    },
     store::Past,
 };
 
@@ -40,7 +45,8 @@ pub(in crate::cli) struct Arguments {
 }
 
 pub(in crate::cli) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::Error> {
-    let (org, _store, last) = arguments.org.open_last().await?;
+    let (org, store, last) = arguments.org.open_last().await?;
+    let turns = store.turns(&org).await?;
     let snapshot = &last.snapshot;
     let clients: Vec<&Client> = match &arguments.client {
         Some(wanted) => vec![find(snapshot, wanted)?],
@@ -50,7 +56,9 @@ pub(in crate::cli) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::E
     let mut out = Output::new();
     let as_json = arguments.format.wants_json(out.is_terminal());
     for client in clients {
-        let report = access.report(&org, client, arguments.operations, read_at(&last, &client.id));
+        let subject = turns.get(&client.id).and_then(|turn| turn.confirmed);
+        let read_at = ObservedAt { record: read_at(&last, &client.id), subject };
+        let report = access.report(&org, client, arguments.operations, read_at);
         if as_json {
             out.json(&report)?;
         } else {
@@ -65,7 +73,7 @@ pub(in crate::cli) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::E
 }
 
 /// The client that a person means, by id or by name.
-fn find<'a>(snapshot: &'a Snapshot, wanted: &str) -> Result<&'a Client, Usage> {
+pub(super) fn find<'a>(snapshot: &'a Snapshot, wanted: &str) -> Result<&'a Client, Usage> {
     if let Some(client) = snapshot.clients.get(wanted) {
         return Ok(client);
     }

@@ -7,4 +7,5 @@ pub(super) mod access;
 pub(super) mod clients;
 pub(super) mod diff;
 pub(super) mod findings;
+pub(super) mod usage;
 pub(super) mod verify;

@@ -67,6 +67,7 @@ fn permissions(snapshot: &Snapshot, list: &[PermissionAccess]) -> Table {
             _ => ("(general)", "", held.permission.as_str()),
         };
         let mut roles: Vec<&str> = held.via.iter().map(|way| way.role_name.as_str()).collect();
+        roles.extend(held.via.iter().filter(|way| way.source != "record").map(|_| "(not in its record)"));
         roles.sort_unstable();
         roles.dedup();
         let divisions = held.divisions.iter().map(|division| division_name(snapshot, division)).collect();
