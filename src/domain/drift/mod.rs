@@ -56,8 +56,10 @@ impl<'a> Pair<'a> {
     /// `needed`: the roles whose power will be asked for.
     fn new(before: &'a Snapshot, after: &'a Snapshot, needed: impl Fn(&RoleId) -> bool) -> Self {
         let [old, new] = catalogues(before, after);
-        let [mut before, after] = Access::pair((before, old), (after, new), needed);
-        observed::assume(&mut before, after.snapshot);
+        let [mut before, mut after] = Access::pair((before, old), (after, new), needed);
+        let (earlier, later) = (before.snapshot, after.snapshot);
+        observed::assume(&mut before, later);
+        observed::assume(&mut after, earlier);
         Self { before, after }
     }
 }

@@ -30,21 +30,19 @@ pub struct Window {
     pub to: DateTime<Utc>,
 }
 
-/// Lets the older side hold what the newer one was the first to look at. Grants that either record names are left to the
-/// records: those were looked at every time.
-pub(super) fn assume<'a>(before: &mut Access<'a>, after: &'a Snapshot) {
-    for (id, seen) in &after.grants {
-        if before.snapshot.grants.contains_key(id) {
+/// Lets one side hold what only the other looked at. Grants that either record names are left to the records: those were
+/// looked at every time.
+pub(super) fn assume<'a>(side: &mut Access<'a>, other: &'a Snapshot) {
+    for (id, seen) in &other.grants {
+        if side.snapshot.grants.contains_key(id) {
             continue;
         }
-        let (Some(old), Some(new)) = (before.snapshot.clients.get(id), after.clients.get(id)) else {
-            continue;
-        };
+        let (Some(one), Some(two)) = (side.snapshot.clients.get(id), other.clients.get(id)) else { continue };
         let recorded = |grant: &&Grant| {
-            [old, new].iter().any(|client| client.grants.as_ref().is_some_and(|all| all.contains(*grant)))
+            [one, two].iter().any(|client| client.grants.as_ref().is_some_and(|all| all.contains(*grant)))
         };
         for grant in seen.grants().filter(|grant| !recorded(grant)) {
-            before.assume(id, grant);
+            side.assume(id, grant);
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Drift by scenario; on random organisations in `random`.
+//! Drift by scenario; of observed grants in `observed`, on random organisations in `random`.
 
+mod observed;
 mod random;
 
 use super::*;
@@ -7,7 +8,7 @@ use crate::domain::{
     DivisionRef, ScopeEnforcement,
     event::Gain,
     fixtures::{self, catalogue, client, role},
-    inventory::{Client, Role},
+    inventory::{Client, Grant, Role},
     permission::{Pattern, patterns},
     snapshot::Settings,
 };
