@@ -30,7 +30,7 @@ use crate::{
         finding::Finding,
         message::{self, Letterhead, Message},
         observe,
-        rotation::{self, Round},
+        rotation::{self, Budget, Round},
         snapshot::Settings,
         usage,
     },
@@ -73,8 +73,8 @@ impl Observing {
     }
 
     /// Calls for grants where so many clients take turns.
-    fn budget(self, clients: usize) -> u32 {
-        self.grant_calls.unwrap_or_else(|| rotation::budget(clients, self.runs_a_day))
+    fn budget(self, clients: usize) -> Budget {
+        self.grant_calls.map_or_else(|| Budget::daily(clients, self.runs_a_day), Budget::fixed)
     }
 }
 
@@ -331,14 +331,14 @@ impl Auditor {
         if let Some(days) = rotation::days_for_all(clients, budget, runs).filter(|days| *days > 1.0) {
             warn!(
                 clients,
-                grant_calls = budget,
+                grant_calls = budget.share,
                 audits_a_day = runs,
                 "what clients are granted is confirmed once in {days:.1} days, not once a day: audit more often, or raise \
                  audit.grant_calls"
             );
         }
         if !round.ask.is_empty() {
-            self.collector.grants(&round.ask, facts, now).await;
+            self.collector.grants(&round.ask, round.must, facts, now).await;
         }
         for gap in &mut facts.grants.gaps {
             let turn = gap.subject.as_deref().and_then(|id| history.turns.get(id));

@@ -125,10 +125,11 @@ impl Collector {
         })
     }
 
-    /// What these clients are granted, asked from their own side: one call each, in this order. `facts` says of its
-    /// other calls how many there were; these are added.
-    pub async fn grants(&mut self, clients: &[ClientId], facts: &mut Facts, now: DateTime<Utc>) {
-        facts.grants = grants::read(&mut self.api, clients, Moment::new(now)).await;
+    /// What these clients are granted, asked from their own side: one call each, in this order. The first `must` of them
+    /// wait for the rate limit if need be; the round ends with the first of the others that would have to. `facts` says
+    /// of its other calls how many there were; these are added.
+    pub async fn grants(&mut self, clients: &[ClientId], must: usize, facts: &mut Facts, now: DateTime<Utc>) {
+        facts.grants = grants::read(&mut self.api, clients, must, Moment::new(now)).await;
         facts.api_calls += self.api.transport.take_sent();
     }
 

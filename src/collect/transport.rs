@@ -126,6 +126,11 @@ impl Transport {
         &self.client
     }
 
+    /// Whether a call could be made without waiting; if so, its place is kept for the next one.
+    pub(super) fn has_room(&self) -> bool {
+        self.pace.reserve()
+    }
+
     /// Requests sent since the last call of this function.
     pub(super) fn take_sent(&self) -> u32 {
         self.sent.swap(0, Ordering::Relaxed)

@@ -161,7 +161,7 @@ pub struct Audit {
     /// How old the permission catalogue may get before it is read again. Default 1 hour.
     pub catalogue_max_age: Duration,
     /// Calls of an audit that ask what clients are granted from their own side; 0: none. Default (`None`): as many as
-    /// look at every client once a day, within bounds (`domain::rotation::budget`).
+    /// look at every client once a day, within bounds (`domain::rotation::Budget`).
     pub grant_calls: Option<u32>,
     /// Whether the platform is asked what clients called. Default true.
     pub usage: bool,

@@ -75,14 +75,16 @@ impl Audit {
         let schedule = section.text("schedule", schedule);
         let timeout = section.text("timeout", |text| duration(text, MINUTE / 6, HOUR));
         let age = section.text("catalogue_max_age", |text| duration(text, Duration::ZERO, 30 * DAY));
+        let grant_calls = section.number("grant_calls", 0..=MOST_GRANT_CALLS);
+        let usage = section.flag("usage");
         let window = section.text("usage_window", |text| duration(text, 7 * DAY, 90 * DAY));
         let window_days = window.map_or(90, |window| window.as_secs().div_ceil(DAY.as_secs()));
         Self {
             schedule: schedule.unwrap_or_else(|| DEFAULT_SCHEDULE.to_owned()),
             timeout: timeout.unwrap_or(10 * MINUTE),
             catalogue_max_age: age.unwrap_or(HOUR),
-            grant_calls: section.number("grant_calls", 0..=MOST_GRANT_CALLS),
-            usage: section.flag("usage").unwrap_or(true),
+            grant_calls,
+            usage: usage.unwrap_or(true),
             usage_window_days: u32::try_from(window_days).unwrap_or(90),
         }
     }

@@ -41,22 +41,42 @@ pub type Turns = BTreeMap<ClientId, Turn>;
 pub struct Round {
     /// In this order.
     pub ask: Vec<ClientId>,
+    /// The first so many of them are asked even if they have to wait for the rate limit, the others if there is room.
+    pub must: usize,
     /// Everybody who takes turns: clients whose power comes from roles.
     pub members: BTreeSet<ClientId>,
     /// Clients that are new or changed. Those that are not in `ask` come first next time.
     pub due: BTreeSet<ClientId>,
 }
 
-/// The calls that look at `clients` once a day with `runs_a_day` audits, and a quarter more for those that change;
-/// within bounds, so for many clients and few audits it may not be enough ([`days_for_all`] tells).
-pub fn budget(clients: usize, runs_a_day: u32) -> u32 {
-    let share = clients.saturating_mul(5).div_ceil(4).div_ceil(runs_a_day.max(1) as usize);
-    u32::try_from(share).unwrap_or(u32::MAX).clamp(LEAST, MOST)
+/// Calls of one audit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// No more than these.
+    pub most: u32,
+    /// Those among them for clients that are not new or changed which are made even if they have to wait for the rate
+    /// limit. The others are made if there is room: they bring a change to light sooner.
+    pub share: u32,
+}
+
+impl Budget {
+    /// So many, as the configuration says.
+    pub fn fixed(calls: u32) -> Self {
+        Self { most: calls, share: calls }
+    }
+
+    /// The calls that look at `clients` once a day with `runs_a_day` audits, and a quarter more for those that change;
+    /// within bounds, so for many clients and few audits it may not be enough ([`days_for_all`] tells).
+    pub fn daily(clients: usize, runs_a_day: u32) -> Self {
+        let share = clients.saturating_mul(5).div_ceil(4).div_ceil(runs_a_day.max(1) as usize);
+        let share = u32::try_from(share).unwrap_or(u32::MAX).min(MOST);
+        Self { most: share.max(LEAST), share }
+    }
 }
 
 /// Days until every one of `clients` was looked at, if none changes; `None`: never, there are no calls.
-pub fn days_for_all(clients: usize, budget: u32, runs_a_day: u32) -> Option<f64> {
-    let rounds = clients.div_ceil(usize::try_from(budget).ok().filter(|&calls| calls > 0)?);
+pub fn days_for_all(clients: usize, budget: Budget, runs_a_day: u32) -> Option<f64> {
+    let rounds = clients.div_ceil(usize::try_from(budget.share).ok().filter(|&calls| calls > 0)?);
     let rounds = u32::try_from(rounds).unwrap_or(u32::MAX);
     Some(f64::from(rounds) / f64::from(runs_a_day.max(1)))
 }
@@ -67,7 +87,7 @@ pub fn round(
     roles: &[Role],
     before: Option<&Snapshot>,
     turns: &Turns,
-    budget: u32,
+    budget: Budget,
 ) -> Round {
     let listed: BTreeSet<&RoleId> = roles.iter().map(|role| &role.id).collect();
     let mut round = Round::default();
@@ -85,12 +105,14 @@ pub fn round(
     }
     due.sort_unstable();
     settled.sort_unstable();
-    let calls = usize::try_from(budget).unwrap_or(usize::MAX);
+    let number = |calls: u32| usize::try_from(calls).unwrap_or(usize::MAX);
+    let calls = number(budget.most);
     let kept = settled.len().min(calls / KEPT_ONE_IN);
     let urgent = due.len().min(calls - kept);
     let rest = calls - urgent;
     let asked = due.into_iter().take(urgent).chain(settled.into_iter().take(rest));
     round.ask = asked.map(|(_, id)| id.clone()).collect();
+    round.must = round.ask.len().min(urgent.saturating_add(number(budget.share)));
     round
 }
 
@@ -157,7 +179,7 @@ mod tests {
         budget: u32,
         minute: i64,
     ) -> Round {
-        let round = round(clients, &[role("r")], before, turns, budget);
+        let round = round(clients, &[role("r")], before, turns, Budget::fixed(budget));
         let now = when() + chrono::TimeDelta::minutes(minute);
         turns.extend(settle(&round, &answer(&round), turns, now));
         round
@@ -192,7 +214,7 @@ mod tests {
         let (all, mut turns) = (clients(3), Turns::new());
         play(&all, None, &mut turns, 3, 0);
         let past = snapshot(clients(3), [role("r"), role("gone")]).observing("c002", &[("gone", "*")]).seal();
-        assert_eq!(names(&round(&all, &[role("r")], Some(&past), &turns, 1)), ["c002"]);
+        assert_eq!(names(&round(&all, &[role("r")], Some(&past), &turns, Budget::fixed(1))), ["c002"]);
     }
 
     #[test]
@@ -200,11 +222,11 @@ mod tests {
         let (all, mut turns) = (clients(2), Turns::new());
         play(&all, None, &mut turns, 2, 0);
         let past = snapshot(clients(2), [role("r")]);
-        let asked = round(&all, &[role("r")], Some(&past), &turns, 1);
+        let asked = round(&all, &[role("r")], Some(&past), &turns, Budget::fixed(1));
         let later = when() + chrono::TimeDelta::minutes(1);
         turns.extend(settle(&asked, &[("c000".into(), false)].into(), &turns, later));
         assert_eq!(turns["c000"], Turn { asked: later, confirmed: Some(when()), due: false });
-        assert_eq!(names(&round(&all, &[role("r")], Some(&past), &turns, 1)), ["c001"]);
+        assert_eq!(names(&round(&all, &[role("r")], Some(&past), &turns, Budget::fixed(1))), ["c001"]);
         assert_eq!(oldest(&asked.members, &turns), Some(when()));
         assert_eq!(oldest(&["x".into()].into(), &turns), None);
     }
@@ -212,25 +234,38 @@ mod tests {
     #[test]
     fn clients_that_act_as_a_user_take_no_turns() {
         let all = [client("u").of_type("CODE"), client("c")];
-        let round = round(&all, &[], None, &Turns::new(), 10);
+        let round = round(&all, &[], None, &Turns::new(), Budget::fixed(10));
         assert_eq!((names(&round), round.members.len()), (vec!["c"], 1));
     }
 
     #[test]
     fn the_calls_are_enough_for_a_day_or_it_is_told() {
-        // (clients, audits a day) → calls, days.
-        for (clients, runs, calls, days) in [
-            (0, 96, 10, 0.0),
-            (20, 96, 10, 2.0 / 96.0),
-            (20, 1, 25, 1.0),
-            (10_000, 96, 131, 77.0 / 96.0),
-            (10_000, 1, 150, 67.0),
-            (50_000, 96, 150, 334.0 / 96.0),
+        // (clients, audits a day) → at most, of which anyway, days.
+        for (clients, runs, most, share, days) in [
+            (20, 96, 10, 1, 20.0 / 96.0),
+            (20, 1, 25, 25, 1.0),
+            (768, 96, 10, 10, 77.0 / 96.0),
+            (10_000, 96, 131, 131, 77.0 / 96.0),
+            (10_000, 1, 150, 150, 67.0),
+            (50_000, 96, 150, 150, 334.0 / 96.0),
         ] {
-            assert_eq!(budget(clients, runs), calls, "{clients} {runs}");
-            assert_eq!(days_for_all(clients, calls, runs), Some(days), "{clients} {runs}");
+            let budget = Budget::daily(clients, runs);
+            assert_eq!(budget, Budget { most, share }, "{clients} {runs}");
+            assert_eq!(days_for_all(clients, budget, runs), Some(days), "{clients} {runs}");
         }
-        assert_eq!(days_for_all(5, 0, 96), None);
+        assert_eq!(days_for_all(5, Budget::fixed(0), 96), None);
+        assert_eq!(days_for_all(0, Budget::daily(0, 96), 96), None, "there is nobody");
+    }
+
+    #[test]
+    fn those_that_changed_and_a_share_are_asked_whatever_the_rate_limit() {
+        let (mut all, mut turns) = (clients(20), Turns::new());
+        play(&all, None, &mut turns, 20, 0);
+        let past = snapshot(clients(20), [role("r")]);
+        all[7].description = "changed".to_owned();
+        let round = round(&all, &[role("r")], Some(&past), &turns, Budget { most: 10, share: 2 });
+        assert_eq!((round.ask.len(), round.must), (10, 3));
+        assert_eq!(names(&round)[..3], ["c007", "c000", "c001"]);
     }
 
     proptest! {
@@ -265,7 +300,7 @@ mod tests {
             for at in changed.iter().filter(|at| **at < count) {
                 all[*at].description = "changed".to_owned();
             }
-            let round = round(&all, &[role("r")], Some(&past), &turns, budget);
+            let round = round(&all, &[role("r")], Some(&past), &turns, Budget::fixed(budget));
             let calls = budget as usize;
             let due = round.due.len();
             let first = round.ask.iter().take_while(|id| round.due.contains(*id)).count();

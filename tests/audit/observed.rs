@@ -208,6 +208,8 @@ async fn without_the_permission_there_is_one_gap_one_call_and_everything_else() 
     let auditor = org.simulator.announcement().client_id.clone();
     let others = |report: &Report| -> BTreeSet<String> {
         let ids = report.findings.iter().filter(|finding| finding.client.id.as_str() != auditor);
+        // Where this one's roles apply is only known from its own side: its record is of the old form.
+        let ids = ids.filter(|finding| finding.client.name != "Survey_Collector");
         let counted = ids.filter(|finding| finding.check != "role-overlap");
         counted.map(|finding| format!("{} {}", finding.check, finding.title)).collect()
     };

@@ -19,7 +19,7 @@ async fn read(platform: &Platform, ids: &[&str]) -> Facts {
     let mut facts = collector.gather(&Known::default(), now()).await.unwrap();
     facts.api_calls = 0;
     let ids: Vec<ClientId> = ids.iter().map(|&id| id.into()).collect();
-    collector.grants(&ids, &mut facts, now()).await;
+    collector.grants(&ids, ids.len(), &mut facts, now()).await;
     facts
 }
 
@@ -70,6 +70,22 @@ async fn unknown_subjects_are_gaps_each_and_a_refusal_ends_the_round() {
     assert_eq!((facts.grants.gaps.len(), facts.api_calls), (1, 1));
     assert!(facts.grants.gaps[0].detail.contains("`authorization:grant:view`"));
     assert_eq!(facts.grants.gaps[0].subject, None);
+}
+
+#[tokio::test]
+async fn what_need_not_be_asked_is_not_waited_for() {
+    let platform = Platform::start().await;
+    answer_subject(&platform, ok(r#"{"grants":[]}"#)).await;
+    let mut collector = platform.collector();
+    let mut facts = collector.gather(&Known::default(), now()).await.unwrap();
+    let ids: Vec<ClientId> = (0..40).map(|n| format!("c{n}").into()).collect();
+    collector.grants(&ids, 3, &mut facts, now()).await;
+    // Twenty calls are free at once, five of which the audit had made; some become free meanwhile.
+    let asked = facts.grants.seen.len();
+    assert!((15..30).contains(&asked), "{asked}");
+    collector.grants(&ids, 1, &mut facts, now()).await;
+    let asked = facts.grants.seen.len();
+    assert!((1..15).contains(&asked), "the first one waits, the others do not: {asked}");
 }
 
 fn window() -> Window {
