@@ -22,6 +22,9 @@ use crate::domain::{
 /// Rows written by one statement: `SQLite` takes 32,766 variables.
 const BATCH: usize = 500;
 
+/// Client, operation, answers of each class, the last day.
+type Row = (String, String, i64, i64, i64, i64, Option<i64>);
+
 /// What an audit observed beside the configuration.
 #[derive(Clone, Copy, Debug)]
 pub struct Observations<'a> {
@@ -114,7 +117,7 @@ pub(super) async fn read_usage(
             .await?;
     let Some((from, to, left_out)) = count else { return Ok(None) };
     let mut tally = Tally::new(Window { from: time(from)?, to: time(to)? });
-    let rows: Vec<(String, String, i64, i64, i64, i64, Option<i64>)> = sqlx::query_as(
+    let rows: Vec<Row> = sqlx::query_as(
         "SELECT client, operation, ok, denied, throttled, failed, last_day FROM usage_call WHERE org = $1",
     )
     .bind(org)

@@ -84,7 +84,7 @@ impl Cell {
                 "look into it: neither agreed nor granted, and tried: a leftover, a mistake or somebody feeling around"
             }
             Self::UndeclaredUnusedGranted => "cut: granted, and neither agreed nor used",
-            Self::UndeclaredUnusedRefused => "nothing to do",
+            Self::UndeclaredUnusedRefused | Self::UnusedRefused => "nothing to do",
             Self::ObservedGranted => "keep: used; a contract would say whether that is agreed",
             Self::ObservedRefused => {
                 "look into it: tried, and nothing that is seen grants it: a missing permission or a leftover"
@@ -92,7 +92,6 @@ impl Cell {
             Self::UnusedGranted => {
                 "ask the owner, then cut: not called in this time; without a contract nobody knows of a quarterly job"
             }
-            Self::UnusedRefused => "nothing to do",
             Self::Open => "nothing to cut: no permission is declared for it; only scopes bound it",
         }
     }

@@ -51,18 +51,19 @@ fn evaluate(facts: &Facts<'_>, subject: &Subject<'_>) -> Vec<Failure> {
     let weightiest = weightiest(facts, &unused);
     let more = count(&unused).saturating_sub(weightiest.len());
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-    let mut doubts = String::new();
+    let mut doubts = Vec::new();
     if !possible.is_clear() {
-        doubts += &format!(
+        doubts.push(format!(
             " {} more may have been needed: a call that any one of several permissions opens proves only one of them, \
              and one that was not answered with success proves none.",
             count(&possible)
-        );
+        ));
     }
     if !not_provable.is_clear() {
-        doubts +=
-            &format!(" No operation names {} of them, so no call can show their use.", count(&not_provable));
+        let them = count(&not_provable);
+        doubts.push(format!(" No operation names {them} of them, so no call can show their use."));
     }
+    let doubts = doubts.concat();
     let title = format!("{name} holds {} permissions that it does not use", count(&unused));
     vec![Failure {
         key: String::new(),

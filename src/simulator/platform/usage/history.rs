@@ -49,7 +49,8 @@ fn of_client(
     if client.grant_type == "CLIENT-CREDENTIALS" {
         for permission in named(organisation, client) {
             let chance = self::chance(&client.name, &permission);
-            let Some(operation) = naming.get(permission.as_str()).filter(|_| chance[0] % 2 == 0) else {
+            let Some(operation) = naming.get(permission.as_str()).filter(|_| chance[0].is_multiple_of(2))
+            else {
                 continue;
             };
             let counts = Counts { ok: 1 + u64::from(chance[1]) * 7, ..Counts::default() };
@@ -64,7 +65,7 @@ fn of_client(
     }
     let row = |(method, path, counts): (&str, &'static str, Counts)| {
         let chance = self::chance(&client.name, path);
-        let template = if chance[0] % 2 == 0 { path.to_owned() } else { with_other_names(path) };
+        let template = if chance[0].is_multiple_of(2) { path.to_owned() } else { with_other_names(path) };
         let days_ago = last + u64::from(chance[1] % 5);
         Row { client: client.id.clone(), method: method.to_owned(), template, days_ago, counts }
     };
