@@ -22,7 +22,9 @@ pub mod observe;
 pub mod permission;
 pub mod privilege;
 pub mod retention;
+pub mod rotation;
 pub mod snapshot;
+pub mod usage;
 
 #[cfg(test)]
 pub(crate) mod fixtures;

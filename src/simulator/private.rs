@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use super::answer::{Answer, Refusal};
 use super::call::Request;
 use super::definition;
-use super::organisation::MOST_OF_A_KIND;
 use super::organisation::catalogue::{Catalogue, Entry};
+use super::organisation::{Group, MOST_OF_A_KIND};
+use super::platform;
 use super::server::World;
 
 /// How the organisation behaves; no part of its state.
@@ -31,6 +32,8 @@ pub(super) struct Settings {
     /// What every answer says the time is (`Wed, 21 Oct 2026 07:28:00 GMT`), if not the truth.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) date: Option<String>,
+    /// How often a usage query is asked about before it is answered.
+    pub(super) usage_polls: u32,
 }
 
 /// Whose scopes are checked.
@@ -54,6 +57,7 @@ impl Settings {
             definition_etag: true,
             definition_bytes: 0,
             date: None,
+            usage_polls: 1,
         }
     }
 
@@ -68,6 +72,7 @@ impl Settings {
         self.definition_bytes =
             change.definition_bytes.unwrap_or(self.definition_bytes).min(definition::LARGEST);
         self.date = change.date.clone().or_else(|| self.date.take()).filter(|date| !date.is_empty());
+        self.usage_polls = change.usage_polls.unwrap_or(self.usage_polls);
     }
 }
 
@@ -83,6 +88,7 @@ struct SettingsChange {
     definition_bytes: Option<usize>,
     /// Empty: the truth again.
     date: Option<String>,
+    usage_polls: Option<u32>,
 }
 
 /// Performs one request of the private surface.
@@ -115,7 +121,23 @@ pub(super) fn answer(world: &mut World, request: &Request<'_>) -> Result<Answer,
             world.definition.change(body(request)?).map_err(Refusal::bad_request)?;
             show(world.definition.difference())
         }
-        (_, "clients" | "digest" | "catalogue" | "definition" | "faults" | "settings") => Err(Refusal::new(
+        ("PUT", "usage") => {
+            let rows = platform::usage::put(world, body(request)?).map_err(unreadable)?;
+            Ok(Answer::ok(json!({"rows": rows})))
+        }
+        ("PUT", "groups") => {
+            let groups: Vec<Group> = body(request)?;
+            if groups.len() > MOST_OF_A_KIND {
+                return Err(Refusal::bad_request(format!("more than {MOST_OF_A_KIND} groups")));
+            }
+            world.organisation.write();
+            world.organisation.groups = groups.into_iter().map(|group| (group.id.clone(), group)).collect();
+            show(&world.organisation.groups)
+        }
+        (
+            _,
+            "clients" | "digest" | "catalogue" | "definition" | "faults" | "settings" | "usage" | "groups",
+        ) => Err(Refusal::new(
             405,
             "method.not.allowed",
             "GET and, but for clients and digest, PUT are understood.",

@@ -13,15 +13,7 @@ use super::series::{self, Series};
 use crate::domain::{Fact, Severity};
 
 /// The facts that show at 0 when nothing is missing.
-const FACTS: [Fact; 7] = [
-    Fact::Clients,
-    Fact::Roles,
-    Fact::Divisions,
-    Fact::Catalogue,
-    Fact::Operations,
-    Fact::OwnGrants,
-    Fact::ClientGrants,
-];
+const FACTS: [Fact; Fact::ALL.len()] = Fact::ALL;
 
 /// What the metrics show of one committed audit.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,6 +29,10 @@ pub struct AuditGauges {
     pub findings: BTreeMap<(String, Severity), i64>,
     /// Gaps by the fact that is missing.
     pub gaps: BTreeMap<Fact, i64>,
+    /// When the client that has waited longest was last seen with its grants; `None`: some never were.
+    pub grants_confirmed: Option<DateTime<Utc>>,
+    /// Up to when clients' calls are counted; `None`: they never were.
+    pub usage_until: Option<DateTime<Utc>>,
 }
 
 /// The values behind the gauges.
@@ -105,6 +101,8 @@ pub(super) struct Gauges {
     gaps: GaugeVec,
     clients: GaugeVec,
     findings: GaugeVec,
+    grants_confirmed: GaugeVec,
+    usage_until: GaugeVec,
     token_expiry: GaugeVec,
     outbox_messages: GaugeVec,
     outbox_oldest: GaugeVec,
@@ -164,6 +162,8 @@ impl Gauges {
             gaps: gauge(series::AUDIT_GAPS)?,
             clients: gauge(series::OAUTH_CLIENTS)?,
             findings: gauge(series::FINDINGS_OPEN)?,
+            grants_confirmed: gauge(series::GRANTS_CONFIRMED)?,
+            usage_until: gauge(series::USAGE_UNTIL)?,
             token_expiry: gauge(series::API_TOKEN_EXPIRY)?,
             outbox_messages: gauge(series::OUTBOX_MESSAGES)?,
             outbox_oldest: gauge(series::OUTBOX_OLDEST_PENDING)?,
@@ -184,6 +184,8 @@ impl Gauges {
             &self.gaps,
             &self.clients,
             &self.findings,
+            &self.grants_confirmed,
+            &self.usage_until,
             &self.token_expiry,
             &self.outbox_messages,
             &self.outbox_oldest,
@@ -229,6 +231,8 @@ impl Gauges {
         set_time(&self.token_expiry, org, seen.token_expires);
         let Some(audit) = &seen.audit else { return };
         set_time(&self.last_success, org, Some(audit.finished_at));
+        set_time(&self.grants_confirmed, org, audit.grants_confirmed);
+        set_time(&self.usage_until, org, audit.usage_until);
         for fact in FACTS {
             self.gaps.with_label_values(&[org, fact.as_str()]).set(0.0);
         }

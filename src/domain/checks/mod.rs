@@ -5,8 +5,8 @@
 //! for one client and check than [`FINDINGS_LIMIT`] of each status.
 //!
 //! To add a check: one file in `roles` (about roles that a client holds), `clients` (about its own record), `contract`
-//! (about what its contract declares) or `reach` (about what it reaches), one line in [`CHECKS`], one row in
-//! `docs/checks.md` (a test compares).
+//! (about what its contract declares), `reach` (about what it reaches) or `observed` (about what was seen beside the record:
+//! grants, calls), one line in [`CHECKS`], one row in `docs/checks.md` (a test compares).
 //!
 //! What depends on roles alone is computed once for each role (`facts`); the loop over clients only combines.
 
@@ -14,8 +14,11 @@ mod answer;
 mod clients;
 mod contract;
 mod facts;
+mod observed;
 mod reach;
 mod roles;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
@@ -24,8 +27,8 @@ use self::{
     facts::{Facts, Subject},
 };
 use super::{
-    Fact, Gap, Severity, access::Access, contract::companion::Companions, finding::Finding,
-    inventory::ObjectCounts,
+    ClientId, Fact, Gap, Severity, access::Access, contract::companion::Companions, finding::Finding,
+    inventory::ObjectCounts, rotation::Turns, usage::Usage,
 };
 
 /// Findings of one check and status for one client; beyond that there is one that sums them up.
@@ -46,6 +49,14 @@ pub struct Context<'a> {
     pub object_counts: Option<&'a ObjectCounts>,
     /// The time of the audit.
     pub now: DateTime<Utc>,
+    /// When each client's grants were last asked for; `None`: they never are, so what rests on them is not judged.
+    pub turns: Option<&'a Turns>,
+    /// What clients called; `None`: not known yet.
+    pub usage: Option<&'a Usage>,
+    /// Whether the platform is asked what clients called; if not, and nothing is known, what rests on it is not judged.
+    pub counts_usage: bool,
+    /// For each client with a contract, the operations that it declares, by their place in the table.
+    pub declared: Option<&'a BTreeMap<ClientId, BTreeSet<usize>>>,
 }
 
 /// Controls of well-known catalogues that a check serves.
@@ -96,6 +107,10 @@ pub static CHECKS: &[Check] = &[
     roles::every_division::CHECK,
     roles::default_role::CHECK,
     roles::unknown_permission::CHECK,
+    observed::role_overlap::CHECK,
+    observed::undeclared_use::CHECK,
+    observed::unused_permission::CHECK,
+    observed::unused_client::CHECK,
     clients::token_lifetime::CHECK,
     contract::exceeded::CHECK,
     contract::broken::CHECK,
@@ -108,6 +123,7 @@ pub static CHECKS: &[Check] = &[
     reach::scopes::WRITING,
     reach::scopes::USELESS,
     clients::inactive::CHECK,
+    observed::stale_client::CHECK,
     clients::description::CHECK,
     contract::names::CHECK,
     contract::implied::CHECK,
