@@ -51,6 +51,11 @@ impl Answer {
         self.headers.push((name, value.to_string()));
         self
     }
+
+    pub(super) fn with_headers(mut self, headers: Option<(&'static str, String)>) -> Self {
+        self.headers.extend(headers);
+        self
+    }
 }
 
 /// The platform's way to say no: an HTTP status, a stable code and a message.

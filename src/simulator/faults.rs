@@ -231,7 +231,16 @@ impl Fault {
         if answer.status != 200 {
             return answer;
         }
-        answer.content = match (self.kind, answer.content) {
+        let content = match answer.content {
+            // Spoilt as JSON, though it is kept as text.
+            Content::Raw("application/json", bytes)
+                if matches!(self.kind, Kind::Truncated | Kind::WrongType | Kind::HugeBody) =>
+            {
+                serde_json::from_slice(&bytes).map_or(Content::Empty, Content::Json)
+            }
+            content => content,
+        };
+        answer.content = match (self.kind, content) {
             (Kind::Truncated, Content::Json(value)) => {
                 let mut text = value.to_string().into_bytes();
                 text.truncate(text.len() / 2);

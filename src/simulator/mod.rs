@@ -111,6 +111,7 @@ impl Simulator {
             settings: private::Settings::new(options.lookup_first),
             tokens: tokens::Tokens::default(),
             faults: faults::Faults::default(),
+            definition: definition::Published::default(),
         };
         let service = Router::new()
             .fallback(server::handle)

@@ -7,12 +7,14 @@ use serde_json::{Value, json};
 
 use super::answer::{Answer, Refusal};
 use super::call::Request;
+use super::definition;
 use super::organisation::MOST_OF_A_KIND;
 use super::organisation::catalogue::{Catalogue, Entry};
 use super::server::World;
 
 /// How the organisation behaves; no part of its state.
 #[derive(Debug, Clone, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "switches that tests flip one by one")]
 pub(super) struct Settings {
     pub(super) scope_enforcement: ScopeEnforcement,
     /// Whether roles are shown with wildcards written out against the catalogue. Their power stays.
@@ -22,6 +24,13 @@ pub(super) struct Settings {
     /// Whether unknown ids and malformed bodies are noticed before missing permissions.
     pub(super) lookup_first: bool,
     pub(super) rate_limit_per_minute: u32,
+    /// Whether the API definition has an `ETag`.
+    pub(super) definition_etag: bool,
+    /// How large the API definition is at least; 0: as small as it comes.
+    pub(super) definition_bytes: usize,
+    /// What every answer says the time is (`Wed, 21 Oct 2026 07:28:00 GMT`), if not the truth.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) date: Option<String>,
 }
 
 /// Whose scopes are checked.
@@ -42,6 +51,9 @@ impl Settings {
             paged_clients: false,
             lookup_first,
             rate_limit_per_minute: 300,
+            definition_etag: true,
+            definition_bytes: 0,
+            date: None,
         }
     }
 
@@ -52,6 +64,10 @@ impl Settings {
         set(&mut self.lookup_first, change.lookup_first);
         self.scope_enforcement = change.scope_enforcement.unwrap_or(self.scope_enforcement);
         self.rate_limit_per_minute = change.rate_limit_per_minute.unwrap_or(self.rate_limit_per_minute);
+        set(&mut self.definition_etag, change.definition_etag);
+        self.definition_bytes =
+            change.definition_bytes.unwrap_or(self.definition_bytes).min(definition::LARGEST);
+        self.date = change.date.clone().or_else(|| self.date.take()).filter(|date| !date.is_empty());
     }
 }
 
@@ -63,6 +79,10 @@ struct SettingsChange {
     paged_clients: Option<bool>,
     lookup_first: Option<bool>,
     rate_limit_per_minute: Option<u32>,
+    definition_etag: Option<bool>,
+    definition_bytes: Option<usize>,
+    /// Empty: the truth again.
+    date: Option<String>,
 }
 
 /// Performs one request of the private surface.
@@ -87,9 +107,15 @@ pub(super) fn answer(world: &mut World, request: &Request<'_>) -> Result<Answer,
         ("GET", "settings") => show(&world.settings),
         ("PUT", "settings") => {
             world.settings.change(&body(request)?);
+            world.definition.resize(world.settings.definition_bytes);
             show(&world.settings)
         }
-        (_, "clients" | "digest" | "catalogue" | "faults" | "settings") => Err(Refusal::new(
+        ("GET", "definition") => show(world.definition.difference()),
+        ("PUT", "definition") => {
+            world.definition.change(body(request)?).map_err(Refusal::bad_request)?;
+            show(world.definition.difference())
+        }
+        (_, "clients" | "digest" | "catalogue" | "definition" | "faults" | "settings") => Err(Refusal::new(
             405,
             "method.not.allowed",
             "GET and, but for clients and digest, PUT are understood.",

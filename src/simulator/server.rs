@@ -16,6 +16,7 @@ use url::form_urlencoded;
 use super::answer::{Answer, Content, Refusal};
 use super::call::{Call, Request, Shift};
 use super::connection::{Behaviour, Line};
+use super::definition::Published;
 use super::faults::{Faults, Kind};
 use super::operations::{self, NoOperation, Operation, Parameters};
 use super::organisation::Organisation;
@@ -37,6 +38,7 @@ pub(super) struct World {
     pub(super) settings: Settings,
     pub(super) tokens: Tokens,
     pub(super) faults: Faults,
+    pub(super) definition: Published,
 }
 
 /// Answers one HTTP request.
@@ -97,6 +99,7 @@ fn finish(result: Result<Answer, Refusal>, usage: Option<Usage>, settings: &Sett
         .with_header("inin-ratelimit-count", usage.count)
         .with_header("inin-ratelimit-allowed", settings.rate_limit_per_minute)
         .with_header("inin-ratelimit-reset", usage.reset)
+        .with_headers(settings.date.clone().map(|date| ("Date", date)))
 }
 
 /// The right answer, or what a fault makes of it.

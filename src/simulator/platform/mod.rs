@@ -15,7 +15,6 @@ mod users;
 
 use super::answer::{Answer, Refusal};
 use super::call::{Call, Request};
-use super::definition;
 use super::operations::{Operation, Parameters, parameter_name};
 use super::organisation::{ALL_DIVISIONS, MOST_OF_A_KIND, Organisation, names};
 use super::server::World;
@@ -26,7 +25,7 @@ const MOST_PER_PAGE: usize = 100;
 /// Performs the operation.
 pub(super) fn answer(world: &mut World, call: &Call<'_>) -> Result<Answer, Refusal> {
     match (call.operation.method, call.operation.path) {
-        ("GET", "/api/v2/docs/swagger") => Ok(Answer::ok(definition::swagger())),
+        ("GET", "/api/v2/docs/swagger") => Ok(definition(world, call)),
 
         ("GET", "/api/v2/oauth/clients") => clients::list(world, call),
         ("POST", "/api/v2/oauth/clients") => clients::create(world, call),
@@ -110,6 +109,21 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>) -> Result<Answer, Refus
 
         _ => Ok(stateless::answer(call)),
     }
+}
+
+/// The API definition, unless the caller has it already.
+fn definition(world: &mut World, call: &Call<'_>) -> Answer {
+    let (text, etag) = world.definition.text();
+    if !world.settings.definition_etag {
+        return Answer::raw(200, "application/json", text.to_vec());
+    }
+    let known = call.request.headers.get("if-none-match").and_then(|value| value.to_str().ok());
+    let answer = if known == Some(etag.as_str()) {
+        Answer::empty(304)
+    } else {
+        Answer::raw(200, "application/json", text.to_vec())
+    };
+    answer.with_header("ETag", etag)
 }
 
 /// Whether the ids in the path are known. With `strictly` (before the permission is checked), a malformed id or body
