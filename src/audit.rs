@@ -20,7 +20,7 @@ pub use self::analysis::gauges;
 use self::analysis::{Analysis, Input};
 use crate::{
     collect::{self, Collector},
-    config::{Config, Org},
+    config::{Audit, Config, Org},
     domain::{
         Gap, Severity,
         event::Event,
@@ -162,10 +162,15 @@ impl Auditor {
         store: Store,
         metrics: Arc<Metrics>,
     ) -> Result<Self, collect::Error> {
+        let Audit { catalogue_max_age, definition, definition_max_age, timeout, .. } = config.audit;
+        let mut collector = Collector::new(org, catalogue_max_age, Arc::clone(&metrics))?;
+        if definition {
+            collector = collector.with_definition(definition_max_age, timeout);
+        }
         Ok(Self {
             org: org.name.clone(),
             settings: Settings { scope_enforcement: org.scope_enforcement },
-            collector: Collector::new(org, config.audit.catalogue_max_age, Arc::clone(&metrics))?,
+            collector,
             store,
             metrics,
             addressing: Arc::new(Addressing::of(config)),

@@ -139,6 +139,8 @@ fn the_least_configuration_gets_every_default() {
     assert_eq!(config.server.external_url.as_str(), "http://127.0.0.1:9840/");
     assert_eq!(config.audit.schedule, "0 */15 * * * *");
     assert_eq!((config.audit.timeout.as_secs(), config.audit.catalogue_max_age.as_secs()), (600, 3600));
+    assert!(config.audit.definition);
+    assert_eq!(config.audit.definition_max_age.as_secs(), 86_400);
     assert_eq!(config.storage.min_free, 64 * 1024 * 1024);
     let days = |days: u64| std::time::Duration::from_secs(days * 86_400);
     assert_eq!((config.retention.keep_all, config.retention.keep_daily), (days(30), days(365)));

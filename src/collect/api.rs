@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use reqwest::header::IF_NONE_MATCH;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::Instant;
 use tracing::warn;
@@ -13,7 +14,7 @@ use url::Url;
 
 use super::{
     Endpoint, Error, refusal,
-    transport::{Answer, Transport},
+    transport::{Answer, Delivery, Transport},
     wire,
 };
 use crate::config::{Org, Secret};
@@ -46,6 +47,16 @@ struct Token {
     renew_at: Instant,
 }
 
+/// A GET.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request<'a> {
+    pub(super) endpoint: Endpoint,
+    pub(super) url: &'a Url,
+    /// The `ETag` of what is known already: then 304 is an answer too.
+    pub(super) unless: Option<&'a str>,
+    pub(super) delivery: Delivery<'a>,
+}
+
 /// The wall clock where it was read, and how long ago that was.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
@@ -56,6 +67,11 @@ pub(super) struct Moment {
 impl Moment {
     pub(super) fn new(now: DateTime<Utc>) -> Self {
         Self { now, read: Instant::now() }
+    }
+
+    /// The present by the same reckoning.
+    pub(super) fn now(self) -> DateTime<Utc> {
+        self.after(Duration::ZERO)
     }
 
     fn after(self, duration: Duration) -> DateTime<Utc> {
@@ -114,17 +130,25 @@ impl Api {
         url: &Url,
         moment: Moment,
     ) -> Result<Vec<u8>, Error> {
+        let delivery = self.transport.in_memory();
+        Ok(self.answer(Request { endpoint, url, unless: None, delivery }, moment).await?.body)
+    }
+
+    /// The answer to a GET: 200, or 304 if the request allowed it. A refused token is renewed once.
+    pub(super) async fn answer(&mut self, request: Request<'_>, moment: Moment) -> Result<Answer, Error> {
+        let endpoint = request.endpoint;
         self.authenticate(moment).await?;
-        let mut answer = self.call(endpoint, url).await?;
+        let mut answer = self.call(request).await?;
         if answer.status == 401 {
             warn!(endpoint = endpoint.name(), "the access token was refused; asking for a new one");
             self.transport.metrics.api_retry("token");
             self.token = None;
             self.authenticate(moment).await?;
-            answer = self.call(endpoint, url).await?;
+            answer = self.call(request).await?;
         }
         match answer.status {
-            200 => Ok(answer.body),
+            200 => Ok(answer),
+            304 if request.unless.is_some() => Ok(answer),
             status => {
                 if status == 401 {
                     self.token = None;
@@ -134,12 +158,23 @@ impl Api {
         }
     }
 
-    async fn call(&self, endpoint: Endpoint, url: &Url) -> Result<Answer, Error> {
+    /// The status of whatever a GET is answered with; `None`: there was no answer.
+    pub(super) async fn status(&self, endpoint: Endpoint, url: &Url) -> Option<u16> {
+        let delivery = self.transport.in_memory();
+        let answer = self.call(Request { endpoint, url, unless: None, delivery }).await;
+        answer.ok().map(|answer| answer.status)
+    }
+
+    async fn call(&self, Request { endpoint, url, unless, delivery }: Request<'_>) -> Result<Answer, Error> {
         let request = || {
             let token = self.token.as_ref().map_or("", |token| token.value.expose_secret());
-            self.transport.client().get(url.clone()).bearer_auth(token)
+            let request = self.transport.client().get(url.clone()).bearer_auth(token);
+            match unless {
+                Some(etag) => request.header(IF_NONE_MATCH, etag),
+                None => request,
+            }
         };
-        self.transport.call(endpoint, request).await
+        self.transport.call_for(endpoint, request, delivery).await
     }
 
     /// The address of a call.

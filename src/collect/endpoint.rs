@@ -1,4 +1,5 @@
-//! The calls that an audit makes: the whole list, each with its bounded name and what it needs.
+//! The calls that an audit makes, and the few more of `doctor`: the whole list, each with its bounded name and what it
+//! needs.
 //!
 //! Enters: nothing. Leaves: paths, metric labels, and what to grant when the platform refuses.
 //! Must never: grow a call whose number depends on how many clients there are.
@@ -18,10 +19,18 @@ pub enum Endpoint {
     Divisions,
     /// The permission catalogue by domain, in pages.
     Permissions,
+    /// The platform's own API definition.
+    Definition,
     /// The auditor's own grants.
     OwnSubject,
     /// The organisation's id and name.
     Organisation,
+    /// What the token is (`doctor`).
+    TokenInfo,
+    /// The user behind the token, of which there is none (`doctor`).
+    UserInfo,
+    /// The platform's limits (`doctor`).
+    Limits,
 }
 
 impl Endpoint {
@@ -33,8 +42,12 @@ impl Endpoint {
             Self::Roles => "roles_list",
             Self::Divisions => "divisions_list",
             Self::Permissions => "permissions_list",
+            Self::Definition => "docs_swagger",
             Self::OwnSubject => "subjects_me",
             Self::Organisation => "organizations_me",
+            Self::TokenInfo => "tokens_me",
+            Self::UserInfo => "users_me",
+            Self::Limits => "organizations_limits",
         }
     }
 
@@ -46,8 +59,12 @@ impl Endpoint {
             Self::Roles => "GET /api/v2/authorization/roles",
             Self::Divisions => "GET /api/v2/authorization/divisions",
             Self::Permissions => "GET /api/v2/authorization/permissions",
+            Self::Definition => "GET /api/v2/docs/swagger",
             Self::OwnSubject => "GET /api/v2/authorization/subjects/me",
             Self::Organisation => "GET /api/v2/organizations/me",
+            Self::TokenInfo => "GET /api/v2/tokens/me",
+            Self::UserInfo => "GET /api/v2/users/me",
+            Self::Limits => "GET /api/v2/organizations/limits/namespaces/platform.api",
         }
     }
 
@@ -60,8 +77,12 @@ impl Endpoint {
     pub(super) fn scope(self) -> &'static str {
         match self {
             Self::Token | Self::Clients => "oauth:readonly",
-            Self::Roles | Self::Divisions | Self::Permissions | Self::OwnSubject => "authorization:readonly",
-            Self::Organisation => "organization:readonly",
+            // The definition states no scope for itself.
+            Self::Roles | Self::Divisions | Self::Permissions | Self::Definition | Self::OwnSubject => {
+                "authorization:readonly"
+            }
+            Self::Organisation | Self::Limits => "organization:readonly",
+            Self::TokenInfo | Self::UserInfo => "user-basic-info",
         }
     }
 }

@@ -56,6 +56,14 @@ pub enum Error {
         /// Which field, and the JSON type found. Never the value.
         detail: String,
     },
+    /// An answer that does not fit into memory could not be kept on the disk.
+    #[error("{endpoint}: {detail}")]
+    Storage {
+        /// The call.
+        endpoint: Endpoint,
+        /// Which folder, and what to do.
+        detail: String,
+    },
     /// A listing kept moving while it was read.
     #[error("{endpoint}: {detail}")]
     Inconsistent {
@@ -67,7 +75,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The `reason` label: one of seven words.
+    /// The `reason` label: one of eight words.
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Auth { .. } => "auth",
@@ -76,6 +84,7 @@ impl Error {
             Self::Server { .. } => "server",
             Self::Network { .. } => "network",
             Self::InvalidResponse { .. } => "invalid_response",
+            Self::Storage { .. } => "storage",
             Self::Inconsistent { .. } => "inconsistent",
         }
     }
@@ -88,6 +97,7 @@ impl Error {
             Self::Auth { .. }
             | Self::Forbidden { .. }
             | Self::InvalidResponse { .. }
+            | Self::Storage { .. }
             | Self::Inconsistent { .. } => false,
         }
     }

@@ -10,8 +10,10 @@
 
 mod api;
 mod condition;
+mod definition;
 mod endpoint;
 mod error;
+mod examine;
 mod json;
 mod pace;
 mod pages;
@@ -35,11 +37,18 @@ use url::Url;
 
 use self::{
     api::{Api, Moment},
+    definition::Definitions,
     json::Mismatch,
     pages::{Pages, Step, Target},
     transport::Transport,
 };
-pub use self::{endpoint::Endpoint, error::Error, transport::Limits, wire::Organisation};
+pub use self::{
+    endpoint::Endpoint,
+    error::Error,
+    examine::{ClientsSeen, Clock, Examination, OwnPower, Rate, RolesSeen},
+    transport::Limits,
+    wire::Organisation,
+};
 use crate::{
     config::Org,
     domain::{
@@ -61,6 +70,8 @@ pub struct Collector {
     catalogue_max_age: Duration,
     /// When the catalogue was last read; `None`: it is due.
     catalogue_read: Option<DateTime<Utc>>,
+    /// `None`: the platform's definition is not to be asked for.
+    definitions: Option<Definitions>,
 }
 
 /// A listing of the platform: which, with what query, and what each entity is.
@@ -85,7 +96,13 @@ impl Collector {
         limits: Limits,
     ) -> Result<Self, Error> {
         let transport = Transport::new(org, limits, metrics)?;
-        Ok(Self { api: Api::new(org, transport), catalogue_max_age, catalogue_read: None })
+        Ok(Self { api: Api::new(org, transport), catalogue_max_age, catalogue_read: None, definitions: None })
+    }
+
+    /// Reads the platform's definition too, again when it is older than `max_age`, in audits that may take `audit`.
+    #[must_use]
+    pub fn with_definition(self, max_age: Duration, audit: Duration) -> Self {
+        Self { definitions: Some(Definitions::new(max_age, audit)), ..self }
     }
 
     /// Everything that one audit needs. Fails if the token, the clients or the roles cannot be read; whatever else
@@ -102,12 +119,18 @@ impl Collector {
         } else {
             Reading::NotDue
         };
+        // Last: it is the largest by far.
+        let operations = match &mut self.definitions {
+            Some(definitions) => Some(definitions.read(&mut self.api, known.operations, moment, now).await),
+            None => None,
+        };
         Ok(Facts {
             gaps: clients.iter().filter(|client| client.grants.is_none()).map(grants_not_returned).collect(),
             clients,
             roles,
             divisions,
             catalogue,
+            operations,
             own_grants,
             api_calls: self.api.transport.take_sent(),
         })
@@ -257,17 +280,15 @@ fn numbered(first: &Url, number: u64, size: u64) -> Url {
 fn reading<T>(fact: Fact, outcome: Result<T, Error>) -> Reading<T> {
     match outcome {
         Ok(value) => Reading::Seen(value),
-        Err(error) => {
-            warn!(fact = fact.as_str(), reason = error.reason(), %error, "a fact could not be read");
-            Reading::Gap(Gap {
-                fact,
-                subject: None,
-                reason: error.reason().to_owned(),
-                detail: error.to_string(),
-                stale_since: None,
-            })
-        }
+        Err(error) => Reading::Gap(gap_of(fact, &error)),
     }
+}
+
+/// What stands for a fact that could not be read.
+fn gap_of(fact: Fact, error: &Error) -> Gap {
+    warn!(fact = fact.as_str(), reason = error.reason(), %error, "a fact could not be read");
+    let (reason, detail) = (error.reason().to_owned(), error.to_string());
+    Gap { fact, subject: None, reason, detail, stale_since: None }
 }
 
 fn grants_not_returned(client: &Client) -> Gap {

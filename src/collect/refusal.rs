@@ -43,6 +43,12 @@ pub(super) fn of_call(endpoint: Endpoint, status: u16, body: &[u8]) -> Error {
                 "answered with a redirect ({status}), which is never followed: `region` or `api_url` is not the API's"
             ),
         },
+        (404, _) if endpoint == Endpoint::Definition => Error::InvalidResponse {
+            endpoint,
+            detail: "answered 404: this API does not publish its definition; with `definition = false` in [audit] the \
+                     compiled-in table answers and this is no gap"
+                .to_owned(),
+        },
         (404, _) => Error::InvalidResponse {
             endpoint,
             detail: "answered 404: `region` or `api_url` is not the API's".to_owned(),

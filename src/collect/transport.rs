@@ -14,11 +14,18 @@ use std::{
 
 use backon::{ExponentialBuilder, Retryable as _};
 use reqwest::{Client, Proxy, RequestBuilder, Response, header::HeaderMap, redirect};
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout},
+};
 use tracing::{debug, warn};
 use uuid::Uuid;
 
-use super::{Endpoint, Error, pace};
+use super::{
+    Endpoint, Error,
+    definition::spool::{self, Spool},
+    pace,
+};
 use crate::{
     config::{Org, SecretUrl},
     telemetry::Metrics,
@@ -64,7 +71,20 @@ const REFUSAL_BYTES: usize = 64 << 10;
 /// A final answer.
 pub(super) struct Answer {
     pub status: u16,
+    pub headers: HeaderMap,
+    /// Empty where the body went to a [`Spool`].
     pub body: Vec<u8>,
+}
+
+/// Where the body of a success goes, and how long that may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Delivery<'a> {
+    /// `None`: into memory.
+    pub spool: Option<&'a Mutex<Spool>>,
+    /// One attempt.
+    pub request: Duration,
+    /// A call with all its attempts and waits.
+    pub call: Duration,
 }
 
 /// An attempt that failed.
@@ -137,10 +157,25 @@ impl Transport {
         endpoint: Endpoint,
         request: impl Fn() -> RequestBuilder,
     ) -> Result<Answer, Error> {
+        self.call_for(endpoint, request, self.in_memory()).await
+    }
+
+    /// As bodies go that are read at once.
+    pub(super) fn in_memory(&self) -> Delivery<'static> {
+        Delivery { spool: None, request: self.limits.request, call: self.limits.call }
+    }
+
+    /// [`Transport::call`], with the body where it is wanted.
+    pub(super) async fn call_for(
+        &self,
+        endpoint: Endpoint,
+        request: impl Fn() -> RequestBuilder,
+        delivery: Delivery<'_>,
+    ) -> Result<Answer, Error> {
         let mut attempt = 0_u32;
         let attempts = || {
             attempt += 1;
-            self.attempt(endpoint, request(), attempt)
+            self.attempt(endpoint, request().timeout(delivery.request), attempt, delivery)
         };
         let backoff = ExponentialBuilder::new()
             .with_min_delay(self.limits.backoff)
@@ -158,9 +193,9 @@ impl Transport {
                 let (reason, pause_ms) = (failure.error.reason(), millis(pause));
                 warn!(endpoint = endpoint.name(), reason, cause = failure.cause, pause_ms, "calling again");
             });
-        timeout(self.limits.call, retrying).await.map_or_else(
+        timeout(delivery.call, retrying).await.map_or_else(
             |_elapsed| {
-                let limit = humantime::format_duration(self.limits.call);
+                let limit = humantime::format_duration(delivery.call);
                 Err(Error::Network {
                     endpoint,
                     detail: format!("no answer within {limit}, all attempts together"),
@@ -175,17 +210,18 @@ impl Transport {
         endpoint: Endpoint,
         request: RequestBuilder,
         attempt: u32,
+        delivery: Delivery<'_>,
     ) -> Result<Answer, Failure> {
         if endpoint != Endpoint::Token {
             self.pace.wait().await;
         }
         self.sent.fetch_add(1, Ordering::Relaxed);
         let started = Instant::now();
-        let outcome = self.exchange(endpoint, request).await;
+        let outcome = self.exchange(endpoint, request, delivery).await;
         let elapsed = started.elapsed();
         self.metrics.api_request(endpoint.name(), elapsed.as_secs_f64());
         let (status, correlation) = match &outcome {
-            Ok((answer, headers)) => (answer.status, correlation(headers)),
+            Ok(answer) => (answer.status, correlation(&answer.headers)),
             Err(_) => (0, None),
         };
         debug!(
@@ -196,16 +232,16 @@ impl Transport {
             correlation = correlation.map(tracing::field::display),
             "called the platform"
         );
-        let (answer, headers) = outcome?;
+        let answer = outcome?;
         if endpoint != Endpoint::Token {
-            self.pace.heed(&headers);
+            self.pace.heed(&answer.headers);
         }
-        self.judge(endpoint, answer, &headers)
+        self.judge(endpoint, answer)
     }
 
     /// A final answer, or a failure that another attempt may mend.
-    fn judge(&self, endpoint: Endpoint, answer: Answer, headers: &HeaderMap) -> Result<Answer, Failure> {
-        let status = answer.status;
+    fn judge(&self, endpoint: Endpoint, answer: Answer) -> Result<Answer, Failure> {
+        let (status, headers) = (answer.status, &answer.headers);
         match status {
             429 => {
                 let asked = pace::asked_wait(headers);
@@ -234,17 +270,49 @@ impl Transport {
         &self,
         endpoint: Endpoint,
         request: RequestBuilder,
-    ) -> Result<(Answer, HeaderMap), Failure> {
-        let lost = |error: reqwest::Error| self.lost(endpoint, error);
+        delivery: Delivery<'_>,
+    ) -> Result<Answer, Failure> {
+        let lost = |error: reqwest::Error| self.lost(endpoint, error, delivery.request);
         let mut response = request.send().await.map_err(lost)?;
         let status = response.status().as_u16();
+        let announced = response.content_length();
         let headers = std::mem::take(response.headers_mut());
-        let body =
-            if status == 200 { self.read(endpoint, response).await? } else { read_some(response).await };
-        Ok((Answer { status, body }, headers))
+        let body = match delivery.spool {
+            _ if status != 200 => read_some(response).await,
+            None => self.read(endpoint, response, announced).await?,
+            Some(spool) => {
+                self.pour(endpoint, response, announced, spool, delivery.request).await?;
+                Vec::new()
+            }
+        };
+        Ok(Answer { status, headers, body })
     }
 
-    async fn read(&self, endpoint: Endpoint, mut response: Response) -> Result<Vec<u8>, Failure> {
+    /// Pours a body into a spool, from its beginning.
+    async fn pour(
+        &self,
+        endpoint: Endpoint,
+        mut response: Response,
+        announced: Option<u64>,
+        spool: &Mutex<Spool>,
+        limit: Duration,
+    ) -> Result<(), Failure> {
+        let mut spool = spool.lock().await;
+        let failed =
+            |error| Failure { error: spool::explain(endpoint, error), cause: "connect", asked: None };
+        spool.restart(announced).await.map_err(failed)?;
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.lost(endpoint, error, limit))? {
+            spool.write(&chunk).await.map_err(failed)?;
+        }
+        spool.finish().await.map_err(failed)
+    }
+
+    async fn read(
+        &self,
+        endpoint: Endpoint,
+        mut response: Response,
+        announced: Option<u64>,
+    ) -> Result<Vec<u8>, Failure> {
         let limit = self.limits.body;
         let too_large = || Failure {
             error: Error::InvalidResponse {
@@ -254,11 +322,13 @@ impl Transport {
             cause: "connect",
             asked: None,
         };
-        if response.content_length().is_some_and(|announced| announced > limit as u64) {
+        if announced.is_some_and(|announced| announced > limit as u64) {
             return Err(too_large());
         }
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.lost(endpoint, error))? {
+        while let Some(chunk) =
+            response.chunk().await.map_err(|error| self.lost(endpoint, error, self.limits.request))?
+        {
             if body.len() + chunk.len() > limit {
                 return Err(too_large());
             }
@@ -268,7 +338,7 @@ impl Transport {
     }
 
     /// No complete answer came.
-    fn lost(&self, endpoint: Endpoint, error: reqwest::Error) -> Failure {
+    fn lost(&self, endpoint: Endpoint, error: reqwest::Error, limit: Duration) -> Failure {
         let (connecting, late) = (error.is_connect(), error.is_timeout());
         // The URL may be a page's, with a query that the platform chose.
         let error = error.without_url();
@@ -279,7 +349,7 @@ impl Transport {
             }
             (true, false) => (format!("cannot connect: {}", root_cause(&error)), "connect"),
             (false, true) => {
-                let limit = humantime::format_duration(self.limits.request);
+                let limit = humantime::format_duration(limit);
                 (format!("no complete answer within {limit}"), "timeout")
             }
             (false, false) => (format!("the connection broke: {}", root_cause(&error)), "connect"),

@@ -231,7 +231,7 @@ fn needed_permissions(raw: &RawValue) -> Result<Vec<&'static str>, Mismatch> {
             actions.contains("*") || actions.contains(action)
         }
     };
-    Ok(OwnGrants::NEEDED.into_iter().filter(covers).collect())
+    Ok(OwnGrants::needed().filter(covers).collect())
 }
 
 /// The audited organisation, as it names itself.

@@ -30,6 +30,8 @@ fn write(out: &mut String, config: &Config) -> fmt::Result {
     writeln!(out, "schedule = {:?}", audit.schedule)?;
     writeln!(out, "timeout = \"{}\"", period(audit.timeout))?;
     writeln!(out, "catalogue_max_age = \"{}\"", period(audit.catalogue_max_age))?;
+    writeln!(out, "definition = {}", audit.definition)?;
+    writeln!(out, "definition_max_age = \"{}\"", period(audit.definition_max_age))?;
     write_keeping(out, *retention, backup.as_ref())?;
     writeln!(out, "\n[alerts]")?;
     writeln!(out, "group_above = {}", alerts.group_above)?;

@@ -160,6 +160,11 @@ pub struct Audit {
     pub timeout: Duration,
     /// How old the permission catalogue may get before it is read again. Default 1 hour.
     pub catalogue_max_age: Duration,
+    /// Whether the platform's own API definition is read; if not, the compiled-in table of operations answers. Default
+    /// true.
+    pub definition: bool,
+    /// How old the definition may get before it is asked for again. Default 24 hours.
+    pub definition_max_age: Duration,
 }
 
 /// `[alerts]`.

@@ -71,10 +71,14 @@ impl Audit {
         let schedule = section.text("schedule", schedule);
         let timeout = section.text("timeout", |text| duration(text, MINUTE / 6, HOUR));
         let age = section.text("catalogue_max_age", |text| duration(text, Duration::ZERO, 30 * DAY));
+        let definition = section.flag("definition");
+        let definition_age = section.text("definition_max_age", |text| duration(text, 10 * MINUTE, 30 * DAY));
         Self {
             schedule: schedule.unwrap_or_else(|| DEFAULT_SCHEDULE.to_owned()),
             timeout: timeout.unwrap_or(10 * MINUTE),
             catalogue_max_age: age.unwrap_or(HOUR),
+            definition: definition.unwrap_or(true),
+            definition_max_age: definition_age.unwrap_or(DAY),
         }
     }
 }

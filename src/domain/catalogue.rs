@@ -1,15 +1,24 @@
-//! What the platform knows: every permission (from the organisation's own catalogue) and every operation
-//! (compiled in).
+//! What the platform knows: every permission (from the organisation's own catalogue) and every operation (from the
+//! platform's own definition, and from a table that is compiled in).
 //!
-//! Enters: the organisation's permission catalogue, decoded; the table in `data/operations.tsv`.
-//! Leaves: lookups. Must never: decide what a client may do (that is `access`).
+//! Enters: the organisation's permission catalogue and the operations of the definition, decoded; the table in
+//! `data/operations.tsv`. Leaves: lookups. Must never: decide what a client may do (that is `access`).
+//!
+//! Once the definition was read, it answers for every operation that it lists. What only the table knows is kept beside
+//! it, with the table's own day: a definition leaves out what is not published (or not published yet), and an operation
+//! that is served and not shown would be power that nobody sees. The price is that one which the platform took away stays
+//! listed until the next release. `definition`: how the definition is read.
+
+pub mod definition;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
-    sync::LazyLock,
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::{LazyLock, OnceLock},
 };
 
 use serde::{Deserialize, Serialize};
+
+use super::evidence::Hash;
 
 /// What the catalogue says of one permission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -57,18 +66,22 @@ pub enum Mode {
     Any,
     /// No permission is declared: neither granted nor refused by role.
     None,
+    /// The definition states a rule that could not be understood: neither granted nor refused.
+    Unknown,
 }
 
-/// One operation of the platform's API.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One operation of the platform's API. Its fields stand in the order of their names, for its JSON form is evidence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operation {
-    /// `GET /api/v2/users/{userId}`.
-    pub name: Box<str>,
     /// How `permissions` combine.
     pub mode: Mode,
+    /// `GET /api/v2/users/{userId}`.
+    pub name: Box<str>,
     /// The permissions it names, as the definition spells them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub permissions: Vec<Box<str>>,
     /// Any one of these scopes lets it through; empty: no scope is declared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<Box<str>>,
 }
 
@@ -83,6 +96,16 @@ impl Operation {
         self.name.split_once(' ').map_or("", |(_, path)| path)
     }
 
+    /// Whether another one states the same rule and the same scopes, in whatever order.
+    fn asks_the_same(&self, other: &Self) -> bool {
+        let same = |one: &[Box<str>], other: &[Box<str>]| {
+            one == other || one.iter().collect::<BTreeSet<_>>() == other.iter().collect::<BTreeSet<_>>()
+        };
+        self.mode == other.mode
+            && same(&self.permissions, &other.permissions)
+            && same(&self.scopes, &other.scopes)
+    }
+
     /// The permissions that it names.
     pub fn permissions(&self) -> impl Iterator<Item = &str> {
         self.permissions.iter().map(AsRef::as_ref)
@@ -94,44 +117,174 @@ impl Operation {
     }
 }
 
-/// Every operation of the platform's API, as of some day.
+/// Where a table of operations comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// The platform's own definition, as an audit read it.
+    Definition,
+    /// The table that is compiled in, of [`OPERATIONS_AS_OF`].
+    CompiledIn,
+}
+
+impl Source {
+    /// The word in JSON and messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Definition => "definition",
+            Self::CompiledIn => "compiled-in",
+        }
+    }
+}
+
+/// Every operation of the platform's API.
 #[derive(Clone, Debug)]
 pub struct Operations {
-    /// The day (`YYYY-MM-DD`) on which the definition was read.
-    pub as_of: String,
+    source: Source,
     /// Sorted by path, then method.
     list: Vec<Operation>,
     /// By [`normalised`] name.
     index: HashMap<String, usize>,
+    /// Places of those that the compiled-in table adds to a definition, sorted.
+    added: Vec<usize>,
+    /// Of the JSON form.
+    hash: OnceLock<Hash>,
+}
+
+/// Equal if they list the same.
+impl PartialEq for Operations {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source && self.list == other.list && self.added == other.added
+    }
+}
+
+impl Eq for Operations {}
+
+/// How two tables differ in what each of them lists itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Difference<'a> {
+    /// Only in the newer one.
+    pub added: Vec<&'a Operation>,
+    /// Only in the older one.
+    pub removed: Vec<&'a Operation>,
+    /// In both, with another rule or other scopes: the older, the newer.
+    pub changed: Vec<(&'a Operation, &'a Operation)>,
 }
 
 impl Operations {
-    /// Some operations. Of two that differ only in the names of path parameters the first is kept.
-    pub fn new(as_of: String, mut list: Vec<Operation>) -> Self {
-        list.sort_by(|one, other| (one.path(), one.method()).cmp(&(other.path(), other.method())));
-        let mut index = HashMap::with_capacity(list.len());
-        list.retain(|operation| {
-            let at = index.len();
-            match index.entry(normalised(&operation.name)) {
-                Entry::Vacant(entry) => {
-                    entry.insert(at);
-                    true
-                }
-                Entry::Occupied(_) => false,
+    /// Some operations and no others. Of two that differ only in the names of path parameters the first is kept.
+    pub fn new(source: Source, list: Vec<Operation>) -> Self {
+        let mut seen = HashSet::with_capacity(list.len());
+        let rows = list.into_iter().filter(|operation| seen.insert(normalised(&operation.name)));
+        Self::of_rows(source, rows.map(|operation| (operation, source)).collect())
+    }
+
+    /// No two rows may be of one name.
+    fn of_rows(source: Source, mut rows: Vec<(Operation, Source)>) -> Self {
+        rows.sort_by(|(one, _), (other, _)| (one.path(), one.method()).cmp(&(other.path(), other.method())));
+        let index = rows.iter().enumerate().map(|(at, (operation, _))| (normalised(&operation.name), at));
+        let index = index.collect();
+        let foreign = rows.iter().enumerate().filter(|(_, (_, from))| *from != source);
+        let added = foreign.map(|(at, _)| at).collect();
+        let list = rows.into_iter().map(|(operation, _)| operation).collect();
+        Self { source, list, index, added, hash: OnceLock::new() }
+    }
+
+    /// What a definition lists, and beside it what only the compiled-in table knows.
+    pub fn defined(listed: Vec<Operation>) -> Self {
+        let listed = Self::new(Source::Definition, listed);
+        let only_compiled_in = (Self::compiled_in().iter())
+            .filter(|operation| listed.find(&operation.name).is_none())
+            .map(|operation| (operation.clone(), Source::CompiledIn))
+            .collect::<Vec<_>>();
+        let rows = listed.list.into_iter().map(|operation| (operation, Source::Definition));
+        Self::of_rows(Source::Definition, rows.chain(only_compiled_in).collect())
+    }
+
+    /// Reads what [`Operations::body`] writes. Fails on any other text.
+    pub fn read(body: &str) -> Result<Self, serde_json::Error> {
+        Ok(Self::defined(serde_json::from_str(body)?))
+    }
+
+    /// The same, recorded under a hash that is trusted.
+    #[must_use]
+    pub fn recorded_as(mut self, hash: Hash) -> Self {
+        self.hash = OnceLock::from(hash);
+        self
+    }
+
+    /// What the definition lists, as canonical JSON.
+    ///
+    /// # Panics
+    /// Never: operations have a JSON form.
+    pub fn body(&self) -> String {
+        serde_json::to_string(&self.listed().collect::<Vec<_>>()).expect("operations have a JSON form")
+    }
+
+    /// The hash of [`Operations::body`], worked out once.
+    pub fn hash(&self) -> Hash {
+        *self.hash.get_or_init(|| Hash::of(self.body().as_bytes()))
+    }
+
+    /// Of when it is, as a sentence may say it: the table's day, or that the last audit knew it. ([`AccessReport`] names the
+    /// day.)
+    ///
+    /// [`AccessReport`]: super::access::AccessReport
+    pub fn as_of(&self) -> &'static str {
+        match self.source {
+            Source::Definition => "the last audit",
+            Source::CompiledIn => OPERATIONS_AS_OF,
+        }
+    }
+
+    /// Where it comes from; what [`Operations::source_of`] one operation says may differ.
+    pub fn source(&self) -> Source {
+        self.source
+    }
+
+    /// Where the operation at a place of the list comes from.
+    pub fn source_of(&self, at: usize) -> Source {
+        if self.added.binary_search(&at).is_ok() { Source::CompiledIn } else { self.source }
+    }
+
+    /// Those that its own source lists: all, but for what the compiled-in table adds to a definition.
+    pub fn listed(&self) -> impl Iterator<Item = &Operation> {
+        let own = |(at, operation)| (self.source_of(at) == self.source).then_some(operation);
+        self.list.iter().enumerate().filter_map(own)
+    }
+
+    /// How many its own source lists.
+    pub fn listed_len(&self) -> usize {
+        self.list.len() - self.added.len()
+    }
+
+    /// What this table lists otherwise than an older one, by path, then method.
+    pub fn since<'a>(&'a self, older: &'a Self) -> Difference<'a> {
+        let of = |table: &'a Self, operation: &Operation| {
+            let at = table.find(&operation.name)?;
+            (table.source_of(at) == table.source).then(|| &table.list[at])
+        };
+        let mut difference = Difference::default();
+        for operation in self.listed() {
+            match of(older, operation) {
+                None => difference.added.push(operation),
+                Some(old) if !old.asks_the_same(operation) => difference.changed.push((old, operation)),
+                Some(_) => {}
             }
-        });
-        Self { as_of, list, index }
+        }
+        difference.removed.extend(older.listed().filter(|operation| of(self, operation).is_none()));
+        difference
     }
 
     /// The table that is compiled in, for as long as the platform's own definition has not been read.
     pub fn compiled_in() -> &'static Self {
         static OPERATIONS: LazyLock<Operations> =
-            LazyLock::new(|| Operations::parse(OPERATIONS_AS_OF, include_str!("data/operations.tsv")));
+            LazyLock::new(|| Operations::parse(include_str!("data/operations.tsv")));
         &OPERATIONS
     }
 
     /// Reads a table with a head line and the columns method, path, mode, permissions (by commas), scopes (by spaces).
-    fn parse(as_of: &str, table: &str) -> Self {
+    fn parse(table: &str) -> Self {
         let words = |cell: &str, separator: char| {
             cell.split(separator).filter(|word| !word.is_empty()).map(Box::from).collect()
         };
@@ -149,7 +302,7 @@ impl Operations {
                 scopes: words(cells.next()?, ' '),
             })
         });
-        Self::new(as_of.to_owned(), list.collect())
+        Self::new(Source::CompiledIn, list.collect())
     }
 
     /// All of them, by path, then method.
@@ -240,6 +393,54 @@ mod tests {
         for (at, operation) in operations.iter().enumerate() {
             assert_eq!(operations.find(&operation.name), Some(at));
         }
+    }
+
+    fn operation(name: &str, mode: Mode, permissions: &[&str]) -> Operation {
+        let permissions = permissions.iter().map(|&permission| Box::from(permission)).collect();
+        Operation { name: name.into(), mode, permissions, scopes: Vec::new() }
+    }
+
+    #[test]
+    fn a_definition_wins_for_what_it_lists_and_hides_nothing_else() {
+        let listed = vec![
+            operation("GET /api/v2/users/{id}", Mode::All, &["directory:user:list"]),
+            operation("GET /api/v2/tomorrow", Mode::Any, &["tomorrow:thing:view"]),
+        ];
+        let operations = Operations::defined(listed.clone());
+        assert_eq!(operations.len(), Operations::compiled_in().len() + 1);
+        assert_eq!((operations.source(), operations.listed_len()), (Source::Definition, 2));
+        let at = operations.find("GET /api/v2/users/{userId}").unwrap();
+        assert_eq!((operations.get(at), operations.source_of(at)), (Some(&listed[0]), Source::Definition));
+        let at = operations.find("DELETE /api/v2/users/{userId}").unwrap();
+        assert_eq!(operations.source_of(at), Source::CompiledIn);
+        for (at, operation) in operations.iter().enumerate() {
+            assert_eq!(operations.find(&operation.name), Some(at));
+        }
+        let read = Operations::read(&operations.body()).unwrap();
+        assert_eq!((&read, read.hash()), (&operations, operations.hash()));
+        assert_eq!(operations.listed().count(), 2);
+    }
+
+    #[test]
+    fn the_difference_is_of_what_each_lists_itself() {
+        let old = Operations::defined(vec![
+            operation("GET /api/v2/users/{id}", Mode::Any, &["directory:user:view", "a:b:c"]),
+            operation("GET /api/v2/gone", Mode::None, &[]),
+            operation("GET /api/v2/stays", Mode::All, &["a:b:c"]),
+        ]);
+        let new = Operations::defined(vec![
+            operation("GET /api/v2/users/{userId}", Mode::Any, &["a:b:c", "directory:user:view"]),
+            operation("GET /api/v2/stays", Mode::Any, &["a:b:c"]),
+            // The compiled-in table knew it all the time, the platform's definition did not.
+            operation("DELETE /api/v2/users/{userId}", Mode::Any, &["admin"]),
+        ]);
+        let names = |list: &[&Operation]| list.iter().map(|one| one.name.to_string()).collect::<Vec<_>>();
+        let difference = new.since(&old);
+        assert_eq!(names(&difference.added), ["DELETE /api/v2/users/{userId}"]);
+        assert_eq!(names(&difference.removed), ["GET /api/v2/gone"]);
+        let [(before, after)] = difference.changed[..] else { panic!("{:?}", difference.changed) };
+        assert_eq!((before.mode, after.mode), (Mode::All, Mode::Any));
+        assert_eq!(old.since(&old), Difference::default());
     }
 
     #[test]

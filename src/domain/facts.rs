@@ -4,11 +4,12 @@
 //! optional fact as a [`Reading`]. Must never: hold a fact that was not read in this audit. Carrying an earlier
 //! value forward is the snapshot's work, and visible there.
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::{collections::BTreeSet, fmt::Write as _, sync::Arc};
 
 use super::{
     ClientId, DivisionId, Gap, RoleId,
-    catalogue::Catalogue,
+    catalogue::{Catalogue, Operations},
+    evidence::Hash,
     inventory::{Client, Division, ObjectCounts, OwnGrants, Role},
 };
 
@@ -24,8 +25,19 @@ pub struct Known {
     pub divisions: BTreeSet<DivisionId>,
     /// Every permission of the last catalogue; `None`: none was ever read.
     pub permissions: Option<BTreeSet<String>>,
+    /// The operations of the last definition; `None`: none was read.
+    pub operations: Option<KnownOperations>,
     /// What [`unknown_permissions`] found with that catalogue: asking the platform again would not help.
     pub unknown_permissions: BTreeSet<String>,
+}
+
+/// What the previous audit recorded of the platform's definition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownOperations {
+    /// How many operations it listed.
+    pub count: usize,
+    /// Which they are.
+    pub hash: Hash,
 }
 
 /// Everything that one audit read.
@@ -39,6 +51,8 @@ pub struct Facts {
     pub divisions: Reading<DivisionsSeen>,
     /// The organisation's permission catalogue.
     pub catalogue: Reading<Catalogue>,
+    /// The operations of the platform's own definition; `None`: not to be asked for, the compiled-in table answers.
+    pub operations: Option<Reading<Arc<Operations>>>,
     /// What the auditor itself may see.
     pub own_grants: Reading<OwnGrants>,
     /// Gaps of single clients: a record that did not carry its grants.

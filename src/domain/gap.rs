@@ -18,6 +18,8 @@ pub enum Fact {
     Divisions,
     /// The organisation's permission catalogue.
     Catalogue,
+    /// The operations of the platform's own definition.
+    Operations,
     /// The auditor's own grants.
     OwnGrants,
     /// The role grants of one client (the gap's `subject`).
@@ -32,6 +34,7 @@ impl Fact {
             Self::Roles => "roles",
             Self::Divisions => "divisions",
             Self::Catalogue => "catalogue",
+            Self::Operations => "operations",
             Self::OwnGrants => "own_grants",
             Self::ClientGrants => "client_grants",
         }
@@ -47,7 +50,7 @@ pub struct Gap {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// A bounded word: `forbidden`, `server`, `network`, `rate_limited`, `invalid_response`, `inconsistent`,
-    /// `auth`, `not_returned`, `unconfirmed_drop`, `own_grants_shrank`.
+    /// `auth`, `not_returned`, `unconfirmed_drop`, `own_grants_shrank`, `storage`.
     pub reason: String,
     /// One sentence for a person: what failed and what to do.
     pub detail: String,

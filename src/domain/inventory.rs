@@ -241,11 +241,43 @@ pub type ObjectCounts = BTreeMap<DivisionId, BTreeMap<String, i64>>;
 pub struct OwnGrants {
     /// Divisions in which the auditor holds any grant at all (division lists may be filtered to these).
     pub divisions: BTreeSet<DivisionRef>,
-    /// Divisions by permission, only for the permissions in [`OwnGrants::NEEDED`].
+    /// Divisions by permission, only for the permissions in [`OwnGrants::NEEDS`].
     pub permissions: BTreeMap<String, BTreeSet<DivisionRef>>,
 }
 
+/// A permission that the auditor's own client should hold, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// `domain:entity:action`.
+    pub permission: &'static str,
+    /// What it is read for.
+    pub reason: &'static str,
+    /// What happens without it.
+    pub without: &'static str,
+    /// Without it no audit succeeds; if not, something optional is missing.
+    pub required: bool,
+}
+
 impl OwnGrants {
-    /// The permissions behind the calls that an audit makes.
-    pub const NEEDED: [&'static str; 2] = ["oauth:client:view", "authorization:role:view"];
+    /// Everything that the auditor's client should hold, and nothing else: what `doctor` compares, the role that it
+    /// proposes, and what [`OwnGrants::permissions`] remembers. One line each.
+    pub const NEEDS: &'static [Need] = &[
+        Need {
+            permission: "oauth:client:view",
+            reason: "the OAuth clients with their roles and divisions",
+            without: "every audit fails with the reason `forbidden`",
+            required: true,
+        },
+        Need {
+            permission: "authorization:role:view",
+            reason: "the roles with their permissions",
+            without: "every audit fails with the reason `forbidden`",
+            required: true,
+        },
+    ];
+
+    /// The permissions of [`OwnGrants::NEEDS`].
+    pub fn needed() -> impl Iterator<Item = &'static str> {
+        Self::NEEDS.iter().map(|need| need.permission)
+    }
 }

@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     ClientId, DivisionRef, Fact, Gap,
-    facts::{Facts, Known, Reading, unknown_permissions},
+    facts::{Facts, Known, KnownOperations, Reading, unknown_permissions},
     inventory::{Client, ObjectCounts, OwnGrants},
     snapshot::{Settings, Snapshot},
 };
@@ -58,6 +58,8 @@ pub fn known(before: Option<&Snapshot>) -> Known {
             .map(|permissions| unknown_permissions(&roles, permissions))
             .unwrap_or_default(),
         permissions,
+        operations: (before.operations.as_ref())
+            .map(|operations| KnownOperations { count: operations.listed_len(), hash: operations.hash() }),
     }
 }
 
@@ -93,12 +95,26 @@ pub fn snapshot(facts: Facts, settings: Settings, before: Option<Before<'_>>) ->
         Reading::NotDue => memory.carry(None, |past| past.catalogue.clone()),
         Reading::Gap(gap) => memory.carry(Some(gap), |past| past.catalogue.clone()),
     };
+    let operations = match facts.operations {
+        Some(Reading::Seen(operations)) => Some(operations),
+        Some(Reading::NotDue) => memory.carry(None, |past| past.operations.clone()),
+        Some(Reading::Gap(gap)) => memory.carry(Some(gap), |past| past.operations.clone()),
+        None => None,
+    };
     for gap in facts.gaps {
         memory.keep_grants(&gap, &mut clients);
         memory.note(gap);
     }
-    let snapshot =
-        Snapshot { clients, roles, divisions, catalogue, own_grants, settings, ..Snapshot::default() };
+    let snapshot = Snapshot {
+        clients,
+        roles,
+        divisions,
+        catalogue,
+        operations,
+        own_grants,
+        settings,
+        ..Snapshot::default()
+    };
     Observed { snapshot: snapshot.seal(), gaps: memory.gaps, pending_removals: memory.pending, object_counts }
 }
 

@@ -4,13 +4,13 @@
 //! entity and one digest of the whole, and the [`Change`]s from one snapshot to the next.
 //! Must never: contain anything volatile (two readings of an unchanged organisation have one digest).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     ClientId, DivisionId, RoleId, ScopeEnforcement,
-    catalogue::Catalogue,
+    catalogue::{Catalogue, Operations},
     evidence::{Digester, Hash},
     inventory::{Client, Division, OwnGrants, Role},
 };
@@ -27,6 +27,8 @@ pub enum EntityKind {
     Division,
     /// The permission catalogue (one entity).
     Catalogue,
+    /// The operations of the platform's definition (one entity).
+    Operations,
     /// The auditor's own grants (one entity).
     OwnGrants,
     /// What the configuration file says of the organisation (one entity).
@@ -35,8 +37,15 @@ pub enum EntityKind {
 
 impl EntityKind {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::Client, Self::Role, Self::Division, Self::Catalogue, Self::OwnGrants, Self::Settings];
+    pub const ALL: [Self; 7] = [
+        Self::Client,
+        Self::Role,
+        Self::Division,
+        Self::Catalogue,
+        Self::Operations,
+        Self::OwnGrants,
+        Self::Settings,
+    ];
 
     /// The word the store keeps.
     pub fn as_str(self) -> &'static str {
@@ -45,6 +54,7 @@ impl EntityKind {
             Self::Role => "role",
             Self::Division => "division",
             Self::Catalogue => "catalogue",
+            Self::Operations => "operations",
             Self::OwnGrants => "own_grants",
             Self::Settings => "settings",
         }
@@ -101,6 +111,8 @@ pub struct Snapshot {
     pub divisions: Option<BTreeMap<DivisionId, Division>>,
     /// The organisation's permission catalogue.
     pub catalogue: Option<Catalogue>,
+    /// The operations of the platform's own definition; `None`: the compiled-in table answers.
+    pub operations: Option<Arc<Operations>>,
     /// What the auditor may see.
     pub own_grants: Option<OwnGrants>,
     /// What the configuration file says.
@@ -128,7 +140,18 @@ impl Snapshot {
             hashes.insert(key, Hash::of(body.as_bytes()));
         });
         self.hashes = hashes;
+        self.place_operations(self.operations.clone());
         self
+    }
+
+    /// Puts operations that somebody holds already in the place of this snapshot's, without reading them again.
+    pub fn place_operations(&mut self, operations: Option<Arc<Operations>>) {
+        let key = one(EntityKind::Operations);
+        match &operations {
+            Some(operations) => drop(self.hashes.insert(key, operations.hash())),
+            None => drop(self.hashes.remove(&key)),
+        }
+        self.operations = operations;
     }
 
     /// Rebuilds a snapshot from stored versions, trusting their hashes (`verify` checks those).
@@ -142,21 +165,18 @@ impl Snapshot {
     /// [`Snapshot::restore`] does. Fails if a body is not an entity of its kind.
     pub fn changed(mut self, changes: impl IntoIterator<Item = Change>) -> Result<Self, RestoreError> {
         for Change { key, now } in changes {
-            match now {
-                Some(version) => {
-                    self.put(&key, &version.body)?;
-                    self.hashes.insert(key, version.hash);
-                }
-                None => {
-                    self.remove(&key);
-                    self.hashes.remove(&key);
-                }
+            if let Some(version) = now {
+                self.put(&key, version.hash, &version.body)?;
+                self.hashes.insert(key, version.hash);
+            } else {
+                self.remove(&key);
+                self.hashes.remove(&key);
             }
         }
         Ok(self)
     }
 
-    fn put(&mut self, key: &EntityKey, body: &str) -> Result<(), RestoreError> {
+    fn put(&mut self, key: &EntityKey, hash: Hash, body: &str) -> Result<(), RestoreError> {
         match key.kind {
             EntityKind::Client => {
                 let client: Client = read(key, body)?;
@@ -171,6 +191,11 @@ impl Snapshot {
                 self.divisions.get_or_insert_default().insert(division.id.clone(), division);
             }
             EntityKind::Catalogue => self.catalogue = Some(read(key, body)?),
+            EntityKind::Operations => {
+                let operations = Operations::read(body)
+                    .map_err(|error| RestoreError { key: key.clone(), reason: error.to_string() })?;
+                self.operations = Some(Arc::new(operations.recorded_as(hash)));
+            }
             EntityKind::OwnGrants => self.own_grants = Some(read(key, body)?),
             EntityKind::Settings => self.settings = read(key, body)?,
         }
@@ -189,6 +214,7 @@ impl Snapshot {
                 self.divisions = self.divisions.take().filter(|divisions| !divisions.is_empty());
             }
             EntityKind::Catalogue => self.catalogue = None,
+            EntityKind::Operations => self.operations = None,
             EntityKind::OwnGrants => self.own_grants = None,
             EntityKind::Settings => self.settings = Settings::default(),
         }
@@ -230,11 +256,13 @@ impl Snapshot {
             EntityKind::Role => self.roles.get(key.id.as_str()).map(write),
             EntityKind::Division => self.divisions.as_ref()?.get(key.id.as_str()).map(write),
             EntityKind::Catalogue => self.catalogue.as_ref().map(write),
+            EntityKind::Operations => self.operations.as_ref().map(|operations| operations.body()),
             EntityKind::OwnGrants => self.own_grants.as_ref().map(write),
             EntityKind::Settings => Some(write(&self.settings)),
         }
     }
 
+    /// Every entity but the operations, of which the text is large and the hash known.
     fn each(&self, mut visit: impl FnMut(EntityKey, String)) {
         let key = |kind: EntityKind, id: &str| EntityKey { kind, id: id.to_owned() };
         for (id, client) in &self.clients {
@@ -246,7 +274,6 @@ impl Snapshot {
         for (id, division) in self.divisions.iter().flatten() {
             visit(key(EntityKind::Division, id.as_str()), write(division));
         }
-        let one = |kind: EntityKind| key(kind, kind.as_str());
         if let Some(catalogue) = &self.catalogue {
             visit(one(EntityKind::Catalogue), write(catalogue));
         }
@@ -255,6 +282,11 @@ impl Snapshot {
         }
         visit(one(EntityKind::Settings), write(&self.settings));
     }
+}
+
+/// The key of the one entity of a kind.
+fn one(kind: EntityKind) -> EntityKey {
+    EntityKey { kind, id: kind.as_str().to_owned() }
 }
 
 /// The digest of a configuration, from the hash of each of its entities.
@@ -277,23 +309,40 @@ fn write<T: Serialize>(entity: &T) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::fixtures::{self, client, role};
+    use crate::domain::{
+        catalogue::{Mode, Operation},
+        fixtures::{self, client, role},
+    };
 
     fn snapshot() -> Snapshot {
-        fixtures::snapshot(
+        let snapshot = fixtures::snapshot(
             [client("c1").grant("r1", "*"), client("c2").grant("r1", "d1").scope("users:readonly")],
             [role("r1").can("routing:queue:view").can_if("recording:recording:view", "{\"a\":1}")],
-        )
+        );
+        let operation = |name: &str, mode, permissions: &[&str]| Operation {
+            mode,
+            name: name.into(),
+            permissions: permissions.iter().map(|&name| Box::from(name)).collect(),
+            scopes: permissions.iter().map(|_| Box::from("users")).collect(),
+        };
+        let operations = Operations::defined(vec![
+            operation("GET /api/v2/b", Mode::Any, &["a:b:c"]),
+            operation("GET /api/v2/a", Mode::None, &[]),
+        ]);
+        Snapshot { operations: Some(Arc::new(operations)), ..snapshot }.seal()
     }
 
     #[test]
     fn the_serialised_form_is_canonical() {
         // Keys sorted: reading it into a sorted map and writing it again changes nothing.
-        snapshot().each(|key, body| {
+        let snapshot = snapshot();
+        for Change { key, now } in snapshot.changes_since(None) {
+            let Version { body, hash } = now.unwrap();
             let value: serde_json::Value = serde_json::from_str(&body).unwrap();
             assert_eq!(serde_json::to_string(&value).unwrap(), body, "{key:?}");
             assert!(!body.contains("null"), "{body}");
-        });
+            assert_eq!(Hash::of(body.as_bytes()), hash, "{key:?}");
+        }
     }
 
     #[test]

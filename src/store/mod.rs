@@ -6,7 +6,7 @@
 //!
 //! - `open`: the file, its settings, its schema. `error`: what can go wrong with it.
 //! - `record`: the one write of an audit. `body`: the texts that its hashes rest on.
-//! - `past`: a snapshot at any moment. `audits`: lists of what was recorded. `verify`: is it still what it was?
+//! - `past`: a snapshot at any moment (`decoded`: what of it is held). `audits`: lists of what was recorded. `verify`: is it still what it was?
 //! - `outbox`: messages on their way to receivers.
 //! - `retain`: what is forgotten. `backup`: a verified copy. `health`: are file and disk well?
 //!
@@ -16,6 +16,7 @@
 mod audits;
 mod backup;
 mod body;
+mod decoded;
 mod error;
 mod health;
 mod open;
@@ -47,6 +48,7 @@ pub use record::{Failure, Record};
 pub use retain::Forgotten;
 pub use verify::Verification;
 
+use self::decoded::Decoded;
 use crate::domain::evidence::Hash;
 
 /// The database. Cheap to clone; clones share connections.
@@ -55,6 +57,7 @@ pub struct Store {
     writer: SqlitePool,
     readers: SqlitePool,
     path: PathBuf,
+    decoded: Decoded,
 }
 
 /// How large the database is on disk.

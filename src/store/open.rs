@@ -15,6 +15,7 @@ use sqlx::{
 
 use super::{
     Store,
+    decoded::Decoded,
     error::{Error, Problem},
 };
 
@@ -49,7 +50,7 @@ impl Store {
             refuse_unsafe(&writer).await?;
             migrate(&writer).await?;
             let readers = pool(READERS).connect_lazy_with(settings(path).read_only(true));
-            Ok(Self { writer, readers, path: path.to_owned() })
+            Ok(Self { writer, readers, path: path.to_owned(), decoded: Decoded::default() })
         };
         opened.await.map_err(|problem| Error::new(path, problem))
     }
@@ -64,7 +65,12 @@ impl Store {
             let readers = pool(READERS).connect_with(settings(path).read_only(true)).await?;
             refuse_unsafe(&readers).await?;
             match schema_of(&readers).await? {
-                SCHEMA => Ok(Self { writer: readers.clone(), readers, path: path.to_owned() }),
+                SCHEMA => Ok(Self {
+                    writer: readers.clone(),
+                    readers,
+                    path: path.to_owned(),
+                    decoded: Decoded::default(),
+                }),
                 found if found > SCHEMA => Err(Problem::NewerSchema { found, known: SCHEMA }),
                 found => Err(Problem::OlderSchema { found, known: SCHEMA }),
             }

@@ -3,7 +3,7 @@
 //! Enters: an organisation and a time. Leaves: a [`Past`], and with it the [`History`] that the next audit needs.
 //! Must never: mix two moments. Everything here is read within one transaction.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use serde::{
@@ -14,11 +14,13 @@ use sqlx::SqliteConnection;
 
 use super::{
     Store, body,
+    decoded::Decoded,
     error::{Error, Problem},
     hash, time,
 };
 use crate::domain::{
     Fact, Gap,
+    catalogue::Operations,
     evidence::Hash,
     finding::Finding,
     snapshot::{Change, EntityKey, EntityKind, RestoreError, Snapshot, Version},
@@ -77,7 +79,7 @@ impl Store {
             let Some(org) = org_number(&mut transaction, org).await? else {
                 return Ok(History::default());
             };
-            let past = past(&mut transaction, org, None).await?;
+            let past = past(&mut transaction, &self.decoded, org, None).await?;
             let findings = match &past {
                 Some((_, past)) => open_findings(&mut transaction, org, past.at).await?,
                 None => Vec::new(),
@@ -106,7 +108,7 @@ impl Store {
         let found = async {
             let mut transaction = self.readers.begin().await?;
             let Some(org) = org_number(&mut transaction, org).await? else { return Ok(None) };
-            Ok(past(&mut transaction, org, at).await?.map(|(_, past)| past))
+            Ok(past(&mut transaction, &self.decoded, org, at).await?.map(|(_, past)| past))
         };
         self.named(found.await)
     }
@@ -130,11 +132,12 @@ impl Store {
             // Recorded times are whole milliseconds.
             let from = from.map_or(to.place.at_ms - 1, |from| from.timestamp_millis());
             let Some(from) = Found::by(connection, org, Some(from)).await? else {
-                let snapshot = snapshot(connection, org, to.place.seq).await?;
+                let snapshot = snapshot(connection, &self.decoded, org, to.place.seq).await?;
                 return Ok(Some((None, to.past(connection, snapshot).await?)));
             };
-            let before = snapshot(connection, org, from.place.seq).await?;
-            let after = snapshot_after(connection, org, (from.place.seq, &before), to.place.seq).await?;
+            let before = snapshot(connection, &self.decoded, org, from.place.seq).await?;
+            let since = (from.place.seq, &before);
+            let after = snapshot_after(connection, &self.decoded, org, since, to.place.seq).await?;
             let from = from.past(connection, before).await?;
             Ok(Some((Some(from), to.past(connection, after).await?)))
         };
@@ -195,11 +198,12 @@ pub(super) async fn open_findings(
 
 async fn past(
     connection: &mut SqliteConnection,
+    decoded: &Decoded,
     org: i64,
     at: Option<DateTime<Utc>>,
 ) -> Result<Option<(i64, Past)>, Problem> {
     let Some(found) = Found::at(connection, org, at).await? else { return Ok(None) };
-    let snapshot = snapshot(connection, org, found.place.seq).await?;
+    let snapshot = snapshot(connection, decoded, org, found.place.seq).await?;
     Ok(Some((found.place.seq, found.past(connection, snapshot).await?)))
 }
 
@@ -339,32 +343,82 @@ async fn unavailable(connection: &mut SqliteConnection, place: Place) -> Result<
 /// This walks the versions that began up to it by primary key and leaves those that had ended before their content is
 /// looked up: with fifteen times as many ended versions as holding ones (a hundred edits a day for a year) that costs a
 /// few milliseconds. Asking the index of ended versions instead is no faster now and five times slower for old moments.
-async fn snapshot(connection: &mut SqliteConnection, org: i64, seq: i64) -> Result<Snapshot, Problem> {
-    let rows: Vec<(String, String, Vec<u8>, String)> = sqlx::query_as(
-        "SELECT v.kind, v.id, v.hash, o.body FROM version v JOIN object o ON o.hash = v.hash
+async fn snapshot(
+    connection: &mut SqliteConnection,
+    decoded: &Decoded,
+    org: i64,
+    seq: i64,
+) -> Result<Snapshot, Problem> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT v.kind, v.id, v.hash, CASE WHEN v.kind = 'operations' THEN NULL ELSE o.body END
+         FROM version v JOIN object o ON o.hash = v.hash
          WHERE v.org = $1 AND v.since <= $2 AND (v.until IS NULL OR v.until > $2)",
     )
     .bind(org)
     .bind(seq)
-    .fetch_all(connection)
+    .fetch_all(&mut *connection)
     .await?;
-    let mut versions = Vec::with_capacity(rows.len());
-    for (kind, id, bytes, body) in rows {
-        versions.push((entity(&kind, id)?, Version { hash: hash(&bytes)?, body }));
+    let (versions, operations) = split(connection, decoded, rows).await?;
+    let mut snapshot = Snapshot::restore(versions).map_err(not_an_entity)?;
+    if operations.is_some() {
+        snapshot.place_operations(operations);
     }
-    Snapshot::restore(versions).map_err(not_an_entity)
+    Ok(snapshot)
+}
+
+/// Kind, id, hash and text of a version. The text of operations is large, and left out until it is wanted.
+type Row = (String, String, Vec<u8>, Option<String>);
+
+/// The versions that have to be read, and the operations that one of the rows stands for.
+async fn split(
+    connection: &mut SqliteConnection,
+    decoded: &Decoded,
+    rows: Vec<Row>,
+) -> Result<(Vec<(EntityKey, Version)>, Option<Arc<Operations>>), Problem> {
+    let mut versions = Vec::with_capacity(rows.len());
+    let mut operations = None;
+    for (kind, id, bytes, body) in rows {
+        let (key, hash) = (entity(&kind, id)?, hash(&bytes)?);
+        if key.kind == EntityKind::Operations {
+            operations = Some(operations_of(connection, decoded, hash).await?);
+            continue;
+        }
+        let body = body.ok_or_else(|| Problem::unreadable(format!("{kind} {}", key.id), "it has no text"))?;
+        versions.push((key, Version { hash, body }));
+    }
+    Ok((versions, operations))
+}
+
+/// Operations by the hash of their text, decoded once for all who ask.
+async fn operations_of(
+    connection: &mut SqliteConnection,
+    decoded: &Decoded,
+    hash: Hash,
+) -> Result<Arc<Operations>, Problem> {
+    if let Some(operations) = decoded.find(hash) {
+        return Ok(operations);
+    }
+    let body: String = sqlx::query_scalar("SELECT body FROM object WHERE hash = $1")
+        .bind(hash.as_bytes().as_slice())
+        .fetch_one(connection)
+        .await?;
+    let operations = Operations::read(&body).map_err(|error| Problem::unreadable("operations", error))?;
+    let operations = Arc::new(operations.recorded_as(hash));
+    decoded.keep(hash, &operations);
+    Ok(operations)
 }
 
 /// The configuration that audit number `seq` saw, made from the one that audit number `before` saw by what differs.
 async fn snapshot_after(
     connection: &mut SqliteConnection,
+    decoded: &Decoded,
     org: i64,
     (before, known): (i64, &Snapshot),
     seq: i64,
 ) -> Result<Snapshot, Problem> {
     // By time it comes after, by number it need not: a clock may have been set back.
     if seq < before {
-        return snapshot(connection, org, seq).await;
+        return snapshot(connection, decoded, org, seq).await;
     }
     let ended: Vec<(String, String)> = sqlx::query_as(
         "SELECT kind, id FROM version WHERE org = $1 AND until > $2 AND until <= $3 AND since <= $2",
@@ -374,25 +428,28 @@ async fn snapshot_after(
     .bind(seq)
     .fetch_all(&mut *connection)
     .await?;
-    let begun: Vec<(String, String, Vec<u8>, String)> = sqlx::query_as(
-        "SELECT v.kind, v.id, v.hash, o.body FROM version v JOIN object o ON o.hash = v.hash
+    let begun: Vec<Row> = sqlx::query_as(
+        "SELECT v.kind, v.id, v.hash, CASE WHEN v.kind = 'operations' THEN NULL ELSE o.body END
+         FROM version v JOIN object o ON o.hash = v.hash
          WHERE v.org = $1 AND v.since > $2 AND v.since <= $3 AND (v.until IS NULL OR v.until > $3)",
     )
     .bind(org)
     .bind(before)
     .bind(seq)
-    .fetch_all(connection)
+    .fetch_all(&mut *connection)
     .await?;
+    let (begun, operations) = split(connection, decoded, begun).await?;
     let mut changes = Vec::with_capacity(ended.len() + begun.len());
     for (kind, id) in ended {
         changes.push(Change { key: entity(&kind, id)?, now: None });
     }
     // After those that ended: most of these stand in for one of them.
-    for (kind, id, bytes, body) in begun {
-        let now = Some(Version { hash: hash(&bytes)?, body });
-        changes.push(Change { key: entity(&kind, id)?, now });
+    changes.extend(begun.into_iter().map(|(key, version)| Change { key, now: Some(version) }));
+    let mut snapshot = known.clone().changed(changes).map_err(not_an_entity)?;
+    if operations.is_some() {
+        snapshot.place_operations(operations);
     }
-    known.clone().changed(changes).map_err(not_an_entity)
+    Ok(snapshot)
 }
 
 fn entity(kind: &str, id: String) -> Result<EntityKey, Problem> {

@@ -13,8 +13,15 @@ use super::series::{self, Series};
 use crate::domain::{Fact, Severity};
 
 /// The facts that show at 0 when nothing is missing.
-const FACTS: [Fact; 6] =
-    [Fact::Clients, Fact::Roles, Fact::Divisions, Fact::Catalogue, Fact::OwnGrants, Fact::ClientGrants];
+const FACTS: [Fact; 7] = [
+    Fact::Clients,
+    Fact::Roles,
+    Fact::Divisions,
+    Fact::Catalogue,
+    Fact::Operations,
+    Fact::OwnGrants,
+    Fact::ClientGrants,
+];
 
 /// What the metrics show of one committed audit.
 #[derive(Clone, Debug, Default, PartialEq)]

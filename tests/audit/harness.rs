@@ -82,6 +82,11 @@ impl Harness {
         self.auditor.audit(Duration::from_mins(2), &|_| {}, self.now).await
     }
 
+    /// Time goes by.
+    pub(crate) fn pass(&mut self, time: TimeDelta) {
+        self.now += time;
+    }
+
     pub(crate) async fn audit(&mut self) -> Report {
         self.try_audit().await.unwrap()
     }

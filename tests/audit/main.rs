@@ -9,6 +9,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+mod definition;
 mod equivalence;
 mod faults;
 mod harness;

@@ -50,10 +50,10 @@ async fn a_role_that_gains_power_is_one_event_with_its_blast_radius() {
 async fn an_audit_costs_a_handful_of_calls_whatever_the_number_of_clients() {
     let options = Options { clients: 300, roles: 250, divisions: 120, seed: 5, ..Options::default() };
     let mut org = Harness::start(options).await;
-    // token + clients + own grants + 3 pages of roles + 2 of divisions + 1 of the catalogue
+    // token + clients + own grants + 3 pages of roles + 2 of divisions + 1 of the catalogue + 1 of the definition
     let first = org.audit().await;
-    assert_eq!(first.api_calls, 9, "{:?}", first.gaps);
-    // The token and the catalogue are still good.
+    assert_eq!(first.api_calls, 10, "{:?}", first.gaps);
+    // The token, the catalogue and the definition are still good.
     let second = org.audit().await;
     assert_eq!(second.api_calls, 7);
     assert!(second.events.is_empty());
@@ -113,5 +113,17 @@ async fn a_permission_that_the_platform_adds_is_the_platforms_doing() {
         let kinds: Vec<CauseKind> = report.events.iter().map(|event| event.cause.kind).collect();
         assert_eq!(kinds, [CauseKind::CatalogueChanged], "expanded: {expanded}");
         assert!(!report.events[0].clients.is_empty(), "expanded: {expanded}");
+        assert_eq!(report.events[0].cause.permissions.added, ["routing:queue:teleport"]);
+        // What only the catalogue says of roles that nobody edited.
+        let shown = report.events[0].cause.details.get("roles");
+        assert_eq!(shown.is_some(), expanded, "{shown:?}");
+        // When it goes again, that is the platform's doing as well.
+        org.private("catalogue", json!({ "remove": ["routing:queue:teleport"] })).await;
+        org.restart();
+        // A catalogue that lost something is believed as it is; roles shown expanded lose it with it.
+        let report = org.audit().await;
+        let kinds: Vec<CauseKind> = report.events.iter().map(|event| event.cause.kind).collect();
+        assert_eq!(kinds, [CauseKind::CatalogueChanged], "expanded: {expanded}");
+        assert!(report.events[0].clients.iter().all(|client| client.gained.is_empty()));
     }
 }

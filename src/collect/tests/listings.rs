@@ -130,6 +130,7 @@ fn known(facts: &Facts) -> Known {
         },
         unknown_permissions: crate::domain::facts::unknown_permissions(&facts.roles, &permissions),
         permissions: Some(permissions),
+        operations: None,
     }
 }
 

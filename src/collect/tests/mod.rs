@@ -1,11 +1,12 @@
 //! The collector against real sockets: what it reads, what it survives, and what it never says.
 //!
 //! `answers`: answers that are right. `broken`: every way to be wrong. `calls`: token, retries, rate limit, connection.
-//! `listings`: pages, and pages that move. `secrets`: nothing leaks.
+//! `definition`: what is too large for memory. `listings`: pages, and pages that move. `secrets`: nothing leaks.
 
 mod answers;
 mod broken;
 mod calls;
+mod definition;
 mod listings;
 mod secrets;
 

@@ -22,6 +22,8 @@ pub use report::{AccessReport, Authority, Granted, OperationAccess, PermissionAc
 pub use role::RolePower;
 pub use scope::{ALL_SCOPES, Scopes};
 
+use chrono::{DateTime, Utc};
+
 use super::{
     RoleId, ScopeEnforcement,
     catalogue::{Catalogue, Mode, Operation, Operations},
@@ -37,8 +39,10 @@ pub struct Access<'a> {
     pub snapshot: &'a Snapshot,
     /// The catalogue that wildcards are expanded against: the organisation's, else the compiled-in one.
     pub catalogue: &'a Catalogue,
-    /// Every operation of the platform.
+    /// Every operation of the platform: as its own definition has them, else the compiled-in table.
     pub operations: &'a Operations,
+    /// When the platform's definition was last seen, where the audit that made the snapshot could not read it.
+    pub operations_seen: Option<DateTime<Utc>>,
     /// The numbering of permissions.
     pub universe: Arc<Universe>,
     /// Permissions that the catalogue knows.
@@ -57,10 +61,10 @@ impl<'a> Access<'a> {
     /// Computes what the roles of a snapshot give.
     pub fn new(snapshot: &'a Snapshot) -> Self {
         let catalogue = snapshot.catalogue.as_ref().unwrap_or_else(|| Catalogue::compiled_in());
-        let operations = Operations::compiled_in();
+        let operations = snapshot.operations.as_deref().unwrap_or_else(|| Operations::compiled_in());
         let universe = Arc::new(Universe::new([catalogue], [operations], snapshot.roles.values()));
         let scopes = Arc::new(Scopes::new(&universe, operations));
-        let mut access = Self::numbered(snapshot, catalogue, universe, scopes);
+        let mut access = Self::numbered(snapshot, (catalogue, operations), universe, scopes);
         for (id, role) in &snapshot.roles {
             access.work_out(id, role);
         }
@@ -82,11 +86,17 @@ impl<'a> Access<'a> {
         let (same, in_after): (Vec<_>, Vec<_>) = (after.roles.iter().filter(|(id, _)| needed(id)))
             .partition(|(id, role)| before.roles.get(*id) == Some(*role));
         let roles = in_before.clone().chain(in_after.iter().copied()).map(|(_, role)| role);
-        let operations = Operations::compiled_in();
-        let universe = Arc::new(Universe::new([old, new], [operations], roles));
-        let scopes = Arc::new(Scopes::new(&universe, operations));
-        let mut before = Self::numbered(before, old, Arc::clone(&universe), Arc::clone(&scopes));
-        let mut after = Self::numbered(after, new, universe, scopes);
+        let [older, newer] = operations_of(before, after);
+        let universe = Arc::new(if std::ptr::eq(older, newer) {
+            Universe::new([old, new], [newer], roles)
+        } else {
+            Universe::new([old, new], [older, newer], roles)
+        });
+        let scopes = Arc::new(Scopes::new(&universe, newer));
+        let scopes_before =
+            if older == newer { Arc::clone(&scopes) } else { Arc::new(Scopes::new(&universe, older)) };
+        let mut before = Self::numbered(before, (old, older), Arc::clone(&universe), scopes_before);
+        let mut after = Self::numbered(after, (new, newer), universe, scopes);
         for (id, role) in in_before {
             before.work_out(id, role);
         }
@@ -106,7 +116,7 @@ impl<'a> Access<'a> {
     /// A snapshot of which no role is worked out yet.
     fn numbered(
         snapshot: &'a Snapshot,
-        catalogue: &'a Catalogue,
+        (catalogue, operations): (&'a Catalogue, &'a Operations),
         universe: Arc<Universe>,
         scopes: Arc<Scopes>,
     ) -> Self {
@@ -120,9 +130,18 @@ impl<'a> Access<'a> {
                 division_aware.remove(at);
             }
         }
-        let (roles, needs) = (HashMap::new(), OnceLock::new());
-        let operations = Operations::compiled_in();
-        Self { snapshot, catalogue, operations, universe, known, division_aware, scopes, roles, needs }
+        Self {
+            snapshot,
+            catalogue,
+            operations,
+            operations_seen: None,
+            universe,
+            known,
+            division_aware,
+            scopes,
+            roles: HashMap::new(),
+            needs: OnceLock::new(),
+        }
     }
 
     fn work_out(&mut self, id: &'a RoleId, role: &Role) {
@@ -144,7 +163,7 @@ impl<'a> Access<'a> {
         power::of(self, client)
     }
 
-    /// Every operation with whether a client may call it; `held` is its [`Access::reach`].
+    /// Every operation with whether a client may call it (`None`: it states no rule, or none that was understood); `held` is its [`Access::reach`].
     pub fn may_call<'b>(
         &'b self,
         held: &'b PermissionSet,
@@ -157,7 +176,7 @@ impl<'a> Access<'a> {
             let granted = match operation.mode {
                 Mode::All => Some(needs.iter().all(|&at| held.contains(at))),
                 Mode::Any => Some(needs.iter().any(|&at| held.contains(at))),
-                Mode::None => None,
+                Mode::None | Mode::Unknown => None,
             };
             (operation, granted)
         })
@@ -173,6 +192,16 @@ impl<'a> Access<'a> {
             }
         }
         reach
+    }
+}
+
+/// The operations of each of two snapshots. A definition that was read for the first time (or is not read any more) is
+/// knowledge gained (or lost), not a change: both sides are then seen in its light.
+pub fn operations_of<'a>(before: &'a Snapshot, after: &'a Snapshot) -> [&'a Operations; 2] {
+    match (before.operations.as_deref(), after.operations.as_deref()) {
+        (Some(old), Some(new)) => [old, new],
+        (Some(only), None) | (None, Some(only)) => [only, only],
+        (None, None) => [Operations::compiled_in(), Operations::compiled_in()],
     }
 }
 

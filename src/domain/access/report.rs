@@ -10,7 +10,11 @@ use serde::{Serialize, Serializer};
 
 use super::{Access, acts_by_roles, scope::lets_through};
 use crate::domain::{
-    DivisionRef, RoleId, ScopeEnforcement, finding::ClientRef, inventory::Client, permission::GENERAL,
+    DivisionRef, RoleId, ScopeEnforcement,
+    catalogue::{OPERATIONS_AS_OF, Source},
+    finding::ClientRef,
+    inventory::Client,
+    permission::GENERAL,
 };
 
 /// Where a client's power comes from.
@@ -74,7 +78,7 @@ pub enum Granted {
     Yes,
     /// They do not.
     No,
-    /// The operation declares none, so nothing can be said.
+    /// The operation declares none (or a rule that was not understood), so nothing can be said.
     Undeclared,
 }
 
@@ -97,6 +101,9 @@ pub struct OperationAccess {
     pub granted: Granted,
     /// By scopes, if they were enforced.
     pub in_scope: bool,
+    /// Where its rule comes from, if not from the table that the report names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
 }
 
 /// What one client can do.
@@ -120,6 +127,11 @@ pub struct AccessReport {
     /// The client's grants could not be read; what is shown is not all it may hold.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub grants_unknown: bool,
+    /// Which table of operations answered.
+    pub operations_source: Source,
+    /// The day (`YYYY-MM-DD`) of that table: when the platform's definition was last seen to say so, or when the
+    /// compiled-in table was made.
+    pub operations_as_of: String,
     /// Every operation, if asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operations: Option<Vec<OperationAccess>>,
@@ -158,6 +170,13 @@ impl Access<'_> {
             wildcards: wildcards.into_iter().cloned().collect(),
             unseen_roles: power.unseen_roles,
             grants_unknown: by_roles && client.grants.is_none(),
+            operations_source: self.operations.source(),
+            operations_as_of: match self.operations.source() {
+                Source::Definition => {
+                    self.operations_seen.unwrap_or(observed_at).format("%Y-%m-%d").to_string()
+                }
+                Source::CompiledIn => OPERATIONS_AS_OF.to_owned(),
+            },
             operations: with_operations.then(|| self.operation_list(client, (!by_roles).then_some(bound))),
         }
     }
@@ -209,7 +228,9 @@ impl Access<'_> {
     fn operation_list(&self, client: &Client, bound: Option<UpperBound>) -> Vec<OperationAccess> {
         let reach = self.reach(client);
         self.may_call(&reach)
-            .map(|(operation, granted)| {
+            .enumerate()
+            .map(|(at, (operation, granted))| {
+                let source = self.operations.source_of(at);
                 let in_scope = lets_through(&client.scopes, operation);
                 let by_user = match bound {
                     None => granted,
@@ -225,6 +246,7 @@ impl Access<'_> {
                         None => Granted::Undeclared,
                     },
                     in_scope,
+                    source: (source != self.operations.source()).then_some(source),
                 }
             })
             .collect()

@@ -174,7 +174,9 @@ impl<'a> Facts<'a> {
                 .or(self.gaps.grants.as_ref())
                 .map(String::as_str)
                 .or_else(|| subject.client.grants.is_none().then_some(NO_GRANTS)),
-            Fact::Roles | Fact::OwnGrants => None,
+            // Where the definition was not read the last one or the compiled-in table answers, with its day: older, not
+            // unknown.
+            Fact::Roles | Fact::OwnGrants | Fact::Operations => None,
         }
     }
 
@@ -251,7 +253,7 @@ impl<'a> Gaps<'a> {
                 (Fact::Roles, Some(role)) => {
                     all.roles.insert(role);
                 }
-                (Fact::Clients | Fact::Roles, None) | (Fact::OwnGrants, _) => {}
+                (Fact::Clients | Fact::Roles, None) | (Fact::OwnGrants | Fact::Operations, _) => {}
             }
         }
         all

@@ -8,11 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Causes, Pair, SubjectKey, changed::Changed, platform::brought};
+use super::{Causes, Pair, SubjectKey, changed::Changed, definition, platform::brought};
 use crate::domain::{
     DivisionRef, RoleId,
     access::Access,
     event::{Cause, CauseKind, Delta, Subject},
+    evidence::Hash,
     inventory::{Client, Grant, Role},
     permission::patterns,
     snapshot::Snapshot,
@@ -52,12 +53,15 @@ pub(super) fn find(pair: &Pair<'_>, changed: &Changed<'_>) -> Causes {
     if changed.catalogue {
         add(&mut causes, SubjectKey::Catalogue, catalogue(&pair.before, &pair.after, &by_platform));
     }
+    if changed.operations {
+        add(&mut causes, SubjectKey::Operations, definition::compare(&pair.before, &pair.after));
+    }
     add(&mut causes, SubjectKey::Settings, Some(settings(before, after)));
     causes
 }
 
 /// A cause being collected: the subject, and what differs.
-struct Draft {
+pub(super) struct Draft {
     subject: Subject,
     kinds: Vec<CauseKind>,
     permissions: Delta,
@@ -65,7 +69,7 @@ struct Draft {
 }
 
 impl Draft {
-    fn of(kind: &str, id: &str, name: &str) -> Self {
+    pub(super) fn of(kind: &str, id: &str, name: &str) -> Self {
         Self {
             subject: Subject { kind: kind.to_owned(), id: id.to_owned(), name: name.to_owned() },
             kinds: Vec::new(),
@@ -74,12 +78,12 @@ impl Draft {
         }
     }
 
-    fn says(mut self, kind: CauseKind) -> Self {
+    pub(super) fn says(mut self, kind: CauseKind) -> Self {
         self.kinds.push(kind);
         self
     }
 
-    fn with(mut self, name: &str, value: Value) -> Self {
+    pub(super) fn with(mut self, name: &str, value: Value) -> Self {
         self.details.insert(name.to_owned(), value);
         self
     }
@@ -293,6 +297,9 @@ fn divisions(before: &Snapshot, after: &Snapshot, causes: &mut Causes) {
     }
 }
 
+/// Entries of each list of what the platform changed; the counts and a digest are of the whole.
+pub(super) const LISTED: usize = 200;
+
 fn catalogue(
     before: &Access<'_>,
     after: &Access<'_>,
@@ -304,8 +311,8 @@ fn catalogue(
     }
     let mut draft =
         Draft::of("catalogue", "permissions", "permission catalogue").says(CauseKind::CatalogueChanged);
-    draft.permissions = difference(&old.keys().cloned().collect(), &new.keys().cloned().collect());
-    let facts: Vec<Value> = zip(old, new)
+    let whole = difference(&old.keys().cloned().collect(), &new.keys().cloned().collect());
+    let mut facts: Vec<Value> = zip(old, new)
         .filter_map(|(name, pair)| match pair {
             (Some(old), Some(new)) if old != new => {
                 Some(json!({ "permission": name, "from": old, "to": new }))
@@ -313,6 +320,20 @@ fn catalogue(
             _ => None,
         })
         .collect();
+    draft = draft.with(
+        "counts",
+        json!({ "added": whole.added.len(), "removed": whole.removed.len(), "changed": facts.len() }),
+    );
+    let cut = [whole.added.len(), whole.removed.len(), facts.len()].iter().any(|length| *length > LISTED);
+    if cut {
+        // What is left out still makes another change of it: an approval covers one.
+        draft = draft.with("digest", json!(Hash::of(json!([whole, facts]).to_string().as_bytes())));
+    }
+    let Delta { mut added, mut removed } = whole;
+    added.truncate(LISTED);
+    removed.truncate(LISTED);
+    facts.truncate(LISTED);
+    draft.permissions = Delta { added, removed };
     if !facts.is_empty() {
         draft = draft.with("facts", json!(facts));
     }

@@ -5,10 +5,10 @@
 //! truth, where one client too many costs some time and finds no difference.
 //!
 //! A client's power is a function (`access::power`) of the client's own entity, of the patterns of the roles that it is
-//! granted, of the catalogue, and of whether scopes bind roles; the compiled-in tables are the same on both sides. It does
-//! not depend on divisions, which are only named by grants, nor on other clients or roles. So the power of a client whose
-//! entity is the same can differ only if a role that it holds came, went or has other patterns, or if the catalogue or the
-//! settings changed, which reach everybody.
+//! granted, of the catalogue, of whether scopes bind roles, and if they do of the operations that scopes let through. It
+//! does not depend on divisions, which are only named by grants, nor on other clients or roles. So the power of a client
+//! whose entity is the same can differ only if a role that it holds came, went or has other patterns, or if the catalogue,
+//! the settings or (where scopes bind) the operations changed, which reach everybody.
 
 use std::{
     cmp::Ordering,
@@ -17,7 +17,8 @@ use std::{
 
 use super::catalogues;
 use crate::domain::{
-    ClientId, RoleId,
+    ClientId, RoleId, ScopeEnforcement,
+    access::operations_of,
     evidence::Hash,
     inventory::{Client, Role},
     snapshot::{EntityKey, EntityKind, Snapshot},
@@ -30,6 +31,7 @@ pub(super) struct Changed<'a> {
     pub(super) roles: BTreeSet<&'a str>,
     pub(super) divisions: BTreeSet<&'a str>,
     pub(super) catalogue: bool,
+    pub(super) operations: bool,
     pub(super) settings: bool,
 }
 
@@ -42,6 +44,7 @@ impl<'a> Changed<'a> {
                 EntityKind::Role => drop(changed.roles.insert(id)),
                 EntityKind::Division => drop(changed.divisions.insert(id)),
                 EntityKind::Catalogue => changed.catalogue = true,
+                EntityKind::Operations => changed.operations = true,
                 EntityKind::Settings => changed.settings = true,
                 // What the auditor itself may see is no drift.
                 EntityKind::OwnGrants => {}
@@ -55,6 +58,7 @@ impl<'a> Changed<'a> {
             && self.roles.is_empty()
             && self.divisions.is_empty()
             && !self.catalogue
+            && !self.operations
             && !self.settings
     }
 }
@@ -73,7 +77,10 @@ pub(super) struct Reached<'a> {
 impl<'a> Reached<'a> {
     pub(super) fn by(changed: &Changed<'a>, before: &'a Snapshot, after: &'a Snapshot) -> Self {
         let [old, new] = catalogues(before, after);
-        let everybody = old != new || before.settings != after.settings;
+        let [older, newer] = operations_of(before, after);
+        let bound = |side: &Snapshot| side.settings.scope_enforcement == ScopeEnforcement::AllGrants;
+        let other_scopes = older != newer && (bound(before) || bound(after));
+        let everybody = old != new || before.settings != after.settings || other_scopes;
         let gives_other = |id: &&str| match (before.roles.get(*id), after.roles.get(*id)) {
             (Some(old), Some(new)) => !gives_the_same(old, new),
             _ => true,

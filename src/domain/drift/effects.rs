@@ -6,7 +6,8 @@
 //!
 //! A *way* is one grant whose role gives a permission. A gain is listed under every cause that opened a new way to
 //! it: the client (it is new, or got the grant), the role (it is new, or gives more), the platform (the catalogue
-//! grew under a wildcard), the settings (scopes stopped hiding it). Losses are the same with the sides swapped.
+//! grew under a wildcard), the settings or the definition (scopes stopped hiding it). Losses are the same with the sides
+//! swapped.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, btree_map::Entry},
@@ -240,11 +241,14 @@ fn opened(
         causes.insert(SubjectKey::Catalogue);
     }
     if from.client.is_some() && from.hidden_by_scope(permission) && !to.hidden_by_scope(permission) {
-        causes.insert(if from.access.scopes_bind_roles() == to.access.scopes_bind_roles() {
-            SubjectKey::Client(id.clone())
+        if from.access.scopes_bind_roles() != to.access.scopes_bind_roles() {
+            causes.insert(SubjectKey::Settings);
+        } else if from.client.map(|client| &client.scopes) == to.client.map(|client| &client.scopes) {
+            // The same scopes let other operations through.
+            causes.insert(SubjectKey::Operations);
         } else {
-            SubjectKey::Settings
-        });
+            causes.insert(SubjectKey::Client(id.clone()));
+        }
     }
 }
 

@@ -6,11 +6,12 @@
 //! event to a client that only suffers the effect.
 //!
 //! - `changed` names the entities to look at, and the clients whose power can differ.
-//! - `causes` compares entity by entity. - `platform` tells the platform's own additions from role edits.
+//! - `causes` compares entity by entity, `definition` the operations of the platform. - `platform` tells the platform's own additions from role edits.
 //! - `effects` compares client by client, and finds for each net gain the causes that opened a way to it.
 
 mod causes;
 mod changed;
+mod definition;
 mod effects;
 mod platform;
 
@@ -38,6 +39,7 @@ enum SubjectKey {
     Catalogue,
     Client(ClientId),
     Division(DivisionId),
+    Operations,
     Role(RoleId),
     Settings,
 }

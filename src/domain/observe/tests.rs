@@ -14,6 +14,7 @@ fn facts(clients: &[&str], roles: &[&str]) -> Facts {
         roles: roles.iter().map(|id| role(id)).collect(),
         divisions: Reading::Seen(DivisionsSeen::default()),
         catalogue: Reading::Seen(catalogue(["routing:queue:view"])),
+        operations: None,
         own_grants: Reading::Seen(grants("*")),
         gaps: Vec::new(),
         api_calls: 5,
@@ -23,7 +24,7 @@ fn facts(clients: &[&str], roles: &[&str]) -> Facts {
 fn grants(division: &str) -> OwnGrants {
     let divisions = BTreeSet::from([DivisionRef::from(division.to_owned())]);
     OwnGrants {
-        permissions: OwnGrants::NEEDED.map(|name| (name.to_owned(), divisions.clone())).into(),
+        permissions: OwnGrants::needed().map(|name| (name.to_owned(), divisions.clone())).collect(),
         divisions,
     }
 }

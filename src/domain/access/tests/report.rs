@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::domain::{
     ScopeEnforcement,
     access::Access,
+    catalogue::{Mode, Operation, Operations},
     fixtures::{catalogue, client, role, snapshot, when},
     inventory::{Client, Role},
     snapshot::{Settings, Snapshot},
@@ -69,6 +70,8 @@ fn a_client_with_roles() {
             "client": {"id": "c1", "name": "Client c1"},
             "authority": "roles",
             "upper_bound": null,
+            "operations_source": "compiled-in",
+            "operations_as_of": "2026-08-15",
             "permissions": [
                 {"permission": "audits:audit:view", "known": true, "divisions": ["*"], "conditional": false,
                  "in_scope": false, "via": [via("r1", "d1", false)]},
@@ -105,11 +108,51 @@ fn a_client_that_acts_as_a_user_is_bounded_by_its_scopes_or_by_nothing() {
             json!({
                 "org": "acme", "client": {"id": "u", "name": "Client u"}, "authority": "user",
                 "upper_bound": if bound { "scopes" } else { "unbounded" }, "permissions": [], "wildcards": [],
+                "operations_source": "compiled-in", "operations_as_of": "2026-08-15",
             })
         );
         let granted: Vec<&Value> = operations.iter().map(|operation| &operation["granted"]).collect();
         assert_eq!(granted, [&json!(true), &json!(!bound)], "{setting:?}");
     }
+}
+
+#[test]
+fn which_table_answered_and_of_which_day_is_said() {
+    let listed = |name: &str, mode| Operation {
+        mode,
+        name: name.into(),
+        permissions: vec!["routing:queue:view".into()],
+        scopes: Vec::new(),
+    };
+    let operations = Operations::defined(vec![
+        listed("GET /api/v2/tomorrow", Mode::Any),
+        listed("GET /api/v2/odd", Mode::Unknown),
+    ]);
+    let holder = client("c1").grant("r1", "*");
+    let org = Snapshot {
+        operations: Some(std::sync::Arc::new(operations)),
+        ..snapshot([holder.clone()], [role("r1").can("routing:queue:view")])
+    };
+    let org = org.seal();
+    let mut access = Access::new(&org);
+    let report = |access: &Access<'_>| json!(access.report("acme", &holder, true, when()));
+    let shown = report(&access);
+    assert_eq!(
+        (&shown["operations_source"], &shown["operations_as_of"]),
+        (&json!("definition"), &json!("2026-09-21"))
+    );
+    let row = |name: &str| {
+        let rows = shown["operations"].as_array().unwrap();
+        rows.iter().find(|row| row["operation"] == name).unwrap().clone()
+    };
+    let name = "GET /api/v2/tomorrow";
+    assert_eq!(row(name), json!({ "operation": name, "granted": true, "in_scope": true }));
+    assert_eq!(row("GET /api/v2/odd")["granted"], "undeclared");
+    // What only the compiled-in table knows is not hidden.
+    let only_there = row("GET /api/v2/routing/queues/{queueId}");
+    assert_eq!((&only_there["granted"], &only_there["source"]), (&json!(true), &json!("compiled-in")));
+    access.operations_seen = Some("2026-09-01T00:00:00Z".parse().unwrap());
+    assert_eq!(report(&access)["operations_as_of"], "2026-09-01");
 }
 
 #[test]

@@ -2,9 +2,12 @@
 
 mod random;
 
+use std::sync::Arc;
+
 use super::*;
 use crate::domain::{
     DivisionRef, ScopeEnforcement,
+    catalogue::{Mode, Operation, Operations},
     event::Gain,
     fixtures::{self, catalogue, client, role},
     inventory::{Client, Role},
@@ -185,6 +188,135 @@ fn the_platform_is_the_cause_where_a_wildcard_takes_a_new_permission_along() {
     let event = &between("acme", "x", &before, &after)[0];
     assert_eq!(event.cause.permissions.added, ["routing:queue:audit"]);
     assert_eq!(event.cause.details["roles"][0]["id"], "spelt");
+}
+
+fn defined(snapshot: Snapshot, rows: &[(&str, Mode, &[&str], &[&str])]) -> Snapshot {
+    let words = |words: &[&str]| words.iter().map(|&word| Box::from(word)).collect();
+    let operation = |(name, mode, permissions, scopes): &(&str, Mode, &[&str], &[&str])| Operation {
+        mode: *mode,
+        name: (*name).into(),
+        permissions: words(permissions),
+        scopes: words(scopes),
+    };
+    let operations = Operations::defined(rows.iter().map(operation).collect());
+    Snapshot { operations: Some(Arc::new(operations)), ..snapshot }.seal()
+}
+
+#[test]
+fn what_the_platform_changes_in_its_definition_is_one_event_with_counts() {
+    let plain = || org([client("a").grant("r", "*")], [role("r").can("routing:queue:view")]);
+    let before = defined(
+        plain(),
+        &[
+            ("GET /api/v2/stays", Mode::Any, &["routing:queue:view"], &["routing"]),
+            ("GET /api/v2/gone", Mode::None, &[], &[]),
+        ],
+    );
+    let after = defined(
+        plain(),
+        &[
+            ("GET /api/v2/stays", Mode::All, &["routing:queue:view"], &["routing"]),
+            ("GET /api/v2/new", Mode::Any, &["new:thing:view"], &[]),
+        ],
+    );
+    let events = between("acme", "x", &before, &after);
+    let [event] = &events[..] else { panic!("{events:?}") };
+    assert_eq!((event.cause.kind, event.severity), (CauseKind::CatalogueChanged, Severity::Low));
+    assert_eq!(
+        (event.cause.subject.kind.as_str(), event.cause.subject.id.as_str()),
+        ("catalogue", "operations")
+    );
+    assert_eq!(event.cause.details["counts"], json!({ "added": 1, "removed": 1, "changed": 1 }));
+    let rule =
+        |mode: &str| json!({ "mode": mode, "permissions": ["routing:queue:view"], "scopes": ["routing"] });
+    assert_eq!(
+        event.cause.details["operations"],
+        json!({
+            "added": ["GET /api/v2/new"],
+            "removed": ["GET /api/v2/gone"],
+            "changed": [{ "operation": "GET /api/v2/stays", "from": rule("any"), "to": rule("all") }],
+        })
+    );
+    // What is read for the first time, or not read any more, is no change of the platform.
+    assert_eq!(told(&plain(), &after), []);
+    assert_eq!(told(&after, &plain()), []);
+}
+
+#[test]
+fn long_lists_are_cut_and_the_whole_still_counts() {
+    let names: Vec<String> = (0..300).map(|at| format!("GET /api/v2/{at}")).collect();
+    let rows = |count: usize| -> Vec<(&str, Mode, &[&str], &[&str])> {
+        names[..count].iter().map(|name| (name.as_str(), Mode::None, &[][..], &[][..])).collect()
+    };
+    let (none, all, fewer) = (defined(org([], []), &[]), rows(300), rows(299));
+    let event = |rows: &[_]| between("acme", "x", &none, &defined(org([], []), rows)).remove(0);
+    let (all, fewer) = (event(&all), event(&fewer));
+    assert_eq!(all.cause.details["operations"]["added"].as_array().unwrap().len(), causes::LISTED);
+    assert_eq!(all.cause.details["counts"]["added"], 300);
+    assert_eq!(all.cause.details["operations"]["added"], fewer.cause.details["operations"]["added"]);
+    assert_ne!(all.cause.details["digest"], fewer.cause.details["digest"]);
+    assert_ne!(all.delta, fewer.delta);
+    // Permissions of the catalogue likewise.
+    let many: Vec<String> = (0..300).map(|at| format!("a:b:c{at}")).collect();
+    let mut grown = NAMES.to_vec();
+    grown.extend(many.iter().map(String::as_str));
+    let event = between("acme", "x", &org([], []), &with_catalogue(org([], []), &grown)).remove(0);
+    assert_eq!(event.cause.permissions.added.len(), causes::LISTED);
+    assert_eq!(event.cause.details["counts"], json!({ "added": 300, "removed": 0, "changed": 0 }));
+    assert!(event.cause.details["digest"].is_string());
+    let message = crate::domain::message::sentence(&event);
+    assert_eq!(message, "the platform's permission catalogue changed: 300 new, 0 gone, 0 different");
+}
+
+#[test]
+fn where_scopes_bind_another_definition_is_the_cause_of_what_they_let_through() {
+    let bound = |mut snapshot: Snapshot| {
+        snapshot.settings = Settings { scope_enforcement: ScopeEnforcement::AllGrants };
+        snapshot.seal()
+    };
+    let plain = || {
+        let clients = [client("a").grant("r", "*").scope("users"), client("b").grant("r", "*").scope("all")];
+        org(clients, [role("r").can("routing:skill:view")])
+    };
+    let with = |scopes: &[&str]| {
+        let permissions: &[&str] = &["routing:skill:view"];
+        bound(defined(plain(), &[("GET /api/v2/x", Mode::Any, permissions, scopes)]))
+    };
+    let told = told(&with(&["routing"]), &with(&["routing", "users"]));
+    let gained = vec![Gain { in_scope: true, ..gain("routing:skill:view", &["*"]) }];
+    let expected = ("a".to_owned(), gained, vec![]);
+    assert_eq!(told, [(CauseKind::CatalogueChanged, "operations".to_owned(), vec![expected])]);
+}
+
+#[test]
+fn a_role_that_covered_every_entity_takes_a_new_one_along_however_it_is_shown() {
+    // The platform brings an entity that did not exist before; a role that had all of the domain has it too.
+    let mut names = NAMES.to_vec();
+    names.extend(["routing:wrapup:view", "routing:wrapup:edit"]);
+    let all = || {
+        role("r")
+            .can("routing:queue:view")
+            .can("routing:queue:edit")
+            .can("routing:queue:delete")
+            .can("routing:skill:view")
+    };
+    let before = org([client("a").grant("r", "*")], [all()]);
+    let expanded = || all().can("routing:wrapup:view").can("routing:wrapup:edit");
+    let after = with_catalogue(fixtures::snapshot([client("a").grant("r", "*")], [expanded()]), &names);
+    let kinds = |before: &Snapshot, after: &Snapshot| -> Vec<CauseKind> {
+        told(before, after).into_iter().map(|(kind, _, _)| kind).collect()
+    };
+    assert_eq!(kinds(&before, &after), [CauseKind::CatalogueChanged]);
+    // And what the platform takes away again is its doing as well.
+    assert_eq!(kinds(&after, &before), [CauseKind::CatalogueChanged]);
+    // One action less than all of an entity that is not new: somebody edited the role.
+    let less = || role("r").can("routing:queue:view").can("routing:skill:view");
+    let before = org([client("a").grant("r", "*")], [less()]);
+    let after = with_catalogue(
+        fixtures::snapshot([client("a").grant("r", "*")], [less().can("routing:wrapup:view")]),
+        &names,
+    );
+    assert_eq!(kinds(&before, &after), [CauseKind::CatalogueChanged, CauseKind::RolePermissionsChanged]);
 }
 
 #[test]

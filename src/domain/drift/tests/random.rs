@@ -1,11 +1,15 @@
 //! Drift on random organisations: against a slow and obvious reference, and against the same reckoning without
 //! anything left out.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, LazyLock},
+};
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::catalogue::{Mode, Operation, Operations};
 
 const ACTIONS: [&str; 3] = ["view", "edit", "all"];
 
@@ -71,8 +75,10 @@ prop_compose! {
         }),
         known in prop::collection::vec((prop::sample::select(names()), prop::bool::weighted(0.3)), 1..12),
         enforced in prop::bool::weighted(0.3),
+        defined in 0..2_usize,
     ) -> Snapshot {
         let mut snapshot = fixtures::snapshot(clients, roles);
+        snapshot.operations = Some(Arc::clone(&DEFINITIONS[defined]));
         let known: Vec<String> =
             known.into_iter().map(|(name, org_wide)| if org_wide { name + "!" } else { name }).collect();
         snapshot.catalogue = Some(catalogue(known.iter().map(String::as_str)));
@@ -82,6 +88,16 @@ prop_compose! {
         snapshot.seal()
     }
 }
+
+/// Two definitions of the platform. The second lets the scope `users` through to what `routing` alone reached.
+static DEFINITIONS: LazyLock<[Arc<Operations>; 2]> = LazyLock::new(|| {
+    let listed = |scopes: &[&str]| {
+        let permissions = ["routing:queue:view", "wfm:skill:edit"].map(Box::from).to_vec();
+        let scopes = scopes.iter().map(|&scope| Box::from(scope)).collect();
+        vec![Operation { mode: Mode::Any, name: "GET /api/v2/x".into(), permissions, scopes }]
+    };
+    [&["routing"][..], &["routing", "users"]].map(|scopes| Arc::new(Operations::defined(listed(scopes))))
+});
 
 type KeySet = BTreeSet<(String, String, String, bool)>;
 
@@ -108,7 +124,7 @@ fn held(snapshot: &Snapshot) -> KeySet {
             }
         }
         if snapshot.settings.scope_enforcement == ScopeEnforcement::AllGrants {
-            mine.retain(|(name, _, _)| scope_lets_through(client, name));
+            mine.retain(|(name, _, _)| scope_lets_through(snapshot, client, name));
         }
         for key in &mine {
             let (name, place, conditional) = key;
@@ -126,8 +142,8 @@ fn held(snapshot: &Snapshot) -> KeySet {
     keys
 }
 
-fn scope_lets_through(client: &Client, permission: &str) -> bool {
-    let operations = crate::domain::catalogue::Operations::compiled_in();
+fn scope_lets_through(snapshot: &Snapshot, client: &Client, permission: &str) -> bool {
+    let operations = snapshot.operations.as_ref().expect("has some");
     let mut naming = operations
         .iter()
         .filter(|operation| operation.permissions().any(|name| name == permission))
@@ -171,6 +187,7 @@ fn unrestricted(before: &Snapshot, after: &Snapshot) -> Vec<Event> {
         roles: ids(&before.roles, &after.roles),
         divisions: ids(old, new),
         catalogue: true,
+        operations: true,
         settings: true,
     };
     let reached = Reached::by(&changed, before, after);
@@ -189,9 +206,10 @@ fn edited() -> impl Strategy<Value = (Snapshot, Snapshot)> {
         prop::option::weighted(0.2, prop::sample::select(names())),
         prop::bool::weighted(0.1),
         prop::bool::weighted(0.1),
+        prop::option::weighted(0.2, 0..2_usize),
     );
     (any_organisation(), edits).prop_map(
-        |(before, (role, client, gone, renamed, known, enforced, unread))| {
+        |(before, (role, client, gone, renamed, known, enforced, unread, defined))| {
             let mut after = before.clone();
             if let Some(role) = role {
                 after.roles.insert(role.id.clone(), role);
@@ -216,6 +234,9 @@ fn edited() -> impl Strategy<Value = (Snapshot, Snapshot)> {
             }
             if unread {
                 after.catalogue = None;
+            }
+            if let Some(defined) = defined {
+                after.operations = Some(Arc::clone(&DEFINITIONS[defined]));
             }
             (before, after.seal())
         },
