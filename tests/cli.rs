@@ -11,6 +11,10 @@
 mod asking;
 #[path = "cli/auditing.rs"]
 mod auditing;
+#[path = "cli/catalogue.rs"]
+mod catalogue;
+#[path = "cli/doctor.rs"]
+mod doctor;
 #[path = "cli/keeping.rs"]
 mod keeping;
 #[path = "cli/pipes.rs"]

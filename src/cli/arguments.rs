@@ -59,6 +59,16 @@ impl OrgArgs {
         Ok((config, org))
     }
 
+    /// The configuration and the organisations that are meant: the named one, else all.
+    pub(super) fn load_all(&self) -> Result<(Config, Vec<Org>), anyhow::Error> {
+        let config = self.config.load()?;
+        let orgs = match &self.org {
+            Some(name) => vec![choose(&config.orgs, Some(name))?.clone()],
+            None => config.orgs.clone(),
+        };
+        Ok((config, orgs))
+    }
+
     /// The organisation's name, and the record for reading.
     pub(super) async fn open_record(&self) -> Result<(String, Store), anyhow::Error> {
         let (config, org) = self.load()?;

@@ -11,6 +11,7 @@ mod audit;
 mod backup;
 mod check_config;
 mod demo;
+mod doctor;
 mod healthcheck;
 mod outbox;
 mod output;
@@ -74,9 +75,11 @@ enum Command {
     Run(run::Arguments),
     Audit(audit::Arguments),
     CheckConfig(check_config::Arguments),
+    Doctor(doctor::Arguments),
     Simulate(simulate::Arguments),
     Clients(read::clients::Arguments),
     Access(read::access::Arguments),
+    Catalogue(read::catalogue::Arguments),
     Diff(read::diff::Arguments),
     Findings(read::findings::Arguments),
     Verify(read::verify::Arguments),
@@ -132,9 +135,11 @@ impl Command {
             Self::Run(arguments) => run::run(arguments).await,
             Self::Audit(arguments) => audit::run(arguments).await,
             Self::CheckConfig(arguments) => check_config::run(&arguments),
+            Self::Doctor(arguments) => doctor::run(&arguments).await,
             Self::Simulate(arguments) => simulate::run(&arguments).await,
             Self::Clients(arguments) => read::clients::run(&arguments).await,
             Self::Access(arguments) => read::access::run(&arguments).await,
+            Self::Catalogue(arguments) => read::catalogue::run(&arguments).await,
             Self::Diff(arguments) => read::diff::run(&arguments).await,
             Self::Findings(arguments) => read::findings::run(&arguments).await,
             Self::Verify(arguments) => read::verify::run(&arguments).await,

@@ -39,17 +39,20 @@ pub enum MessageKind {
     AuditRecovered,
     /// The first audit of an organisation.
     BaselineRecorded,
+    /// Somebody asked whether the receiver is reached (`doctor --send-test`). It tells of no organisation.
+    Test,
 }
 
 impl MessageKind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::DriftDetected,
         Self::FindingOpened,
         Self::FindingResolved,
         Self::AuditFailed,
         Self::AuditRecovered,
         Self::BaselineRecorded,
+        Self::Test,
     ];
 
     /// The `type` on the wire.
@@ -61,6 +64,7 @@ impl MessageKind {
             Self::AuditFailed => "audit.failed",
             Self::AuditRecovered => "audit.recovered",
             Self::BaselineRecorded => "baseline.recorded",
+            Self::Test => "test",
         }
     }
 }
@@ -87,7 +91,10 @@ impl Message {
             MessageKind::DriftDetected | MessageKind::FindingOpened | MessageKind::FindingResolved => {
                 self.severity >= min_severity
             }
-            MessageKind::AuditFailed | MessageKind::AuditRecovered | MessageKind::BaselineRecorded => true,
+            MessageKind::AuditFailed
+            | MessageKind::AuditRecovered
+            | MessageKind::BaselineRecorded
+            | MessageKind::Test => true,
         }
     }
 }
@@ -145,6 +152,13 @@ pub fn drift(head: &Letterhead<'_>, event: &Event) -> Message {
     let mut cause = json!(event.cause);
     let mut left_out = BTreeMap::new();
     cut(&mut cause, "cause", &mut left_out);
+    // What a cause had cut itself it counted first.
+    for (path, length) in &mut left_out {
+        let list = path.rsplit('.').next().map_or("", |name| if name == "facts" { "changed" } else { name });
+        if let Some(count) = event.cause.details.get("counts").and_then(|counts| counts[list].as_u64()) {
+            *length = (*length).max(usize::try_from(count).unwrap_or(usize::MAX));
+        }
+    }
     let mut room = GAINS;
     let mut clients: Vec<&Affected> = event.clients.iter().collect();
     clients.sort_by_key(|client| std::cmp::Reverse(client.gained.iter().map(weight).max()));
@@ -257,6 +271,25 @@ pub fn recovered(head: &Letterhead<'_>) -> Message {
     head.message(kind, head.id(kind, ""), order_of(head), Severity::High, "audits are recorded again", data)
 }
 
+/// Whether a receiver is reached. It is sent at once and never recorded: it says nothing that could be evidence.
+/// `number` makes it one of its kind.
+pub fn test(receiver: &str, number: &str, link: &str, at: DateTime<Utc>) -> Message {
+    let kind = MessageKind::Test;
+    let summary = format!("a test by `scopewarden doctor --send-test`: receiver {receiver} is reached");
+    let body = json!({
+        "type": kind.as_str(),
+        "timestamp": at.to_rfc3339_opts(SecondsFormat::Millis, true),
+        "data": { "receiver": receiver, "severity": Severity::Info, "summary": summary, "link": link },
+    });
+    Message {
+        id: format!("msg-test-{number}"),
+        kind,
+        severity: Severity::Info,
+        order_key: "test".to_owned(),
+        body: body.to_string(),
+    }
+}
+
 fn order_of(head: &Letterhead<'_>) -> String {
     format!("org:{}", head.org)
 }
@@ -277,10 +310,15 @@ pub fn sentence(event: &Event) -> String {
             format!("role {name} {}", parts.join(" and "))
         }
         CauseKind::CatalogueChanged => {
+            let counts = event.cause.details.get("counts");
+            let count = |of: &str, listed: usize| {
+                counts.map_or_else(|| listed.to_string(), |all| all[of].to_string())
+            };
             format!(
-                "the platform's catalogue changed: {} new, {} gone",
-                delta.added.len(),
-                delta.removed.len()
+                "the platform's {name} changed: {} new, {} gone, {} different",
+                count("added", delta.added.len()),
+                count("removed", delta.removed.len()),
+                count("changed", 0)
             )
         }
         kind => format!("{} {name}: {}", subject.kind, kind.as_str().replace('_', " ")),

@@ -29,6 +29,16 @@ impl fmt::Display for Refused {
 
 impl Error for Refused {}
 
+/// The addresses of a host that may be dialled, with a port. Fails if it has none, or none that may be.
+pub(super) async fn dialled(
+    host: &str,
+    port: u16,
+    deny_private: bool,
+) -> Result<Vec<SocketAddr>, Box<dyn Error + Send + Sync>> {
+    let found: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
+    sift(found.into_iter(), deny_private)
+}
+
 /// A resolver, minus the addresses that are refused.
 pub(super) struct Guarded<R> {
     /// What asks the network.

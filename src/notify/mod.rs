@@ -5,11 +5,13 @@
 //! business with, or name a URL's path or query (in many products that *is* the secret).
 
 mod address;
+mod reach;
 mod schedule;
 mod webhook;
 
 use std::time::Duration;
 
+pub use reach::reach;
 pub use schedule::{MAX_AGE, jitter_seed, rest};
 pub use webhook::{Error, Webhook};
 

@@ -78,7 +78,7 @@ async fn text_shows_permissions_by_entity() {
         .stdout;
     assert!(text.starts_with("Reporting_Engine ("), "{text}");
     assert!(text.contains("DOMAIN") && text.contains("IN SCOPE"), "{text}");
-    assert!(text.contains("3321 operations: "), "{text}");
+    assert!(text.contains("3321 operations (the platform's definition, 20"), "{text}");
     let report = workplace.run(&["access", "Reporting_Engine"]).ends_with(0).json();
     for held in report["permissions"].as_array().unwrap() {
         let parts: Vec<&str> = held["permission"].as_str().unwrap().split(':').collect();

@@ -46,7 +46,9 @@ pub(in crate::cli) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::E
         Some(wanted) => vec![find(snapshot, wanted)?],
         None => snapshot.clients.values().collect(),
     };
-    let access = Access::new(snapshot);
+    let mut access = Access::new(snapshot);
+    let stale = last.gaps.iter().find(|gap| gap.fact == Fact::Operations).and_then(|gap| gap.stale_since);
+    access.operations_seen = Some(stale.unwrap_or(last.at));
     let mut out = Output::new();
     let as_json = arguments.format.wants_json(out.is_terminal());
     for client in clients {

@@ -4,6 +4,7 @@
 //! or write anything.
 
 pub(super) mod access;
+pub(super) mod catalogue;
 pub(super) mod clients;
 pub(super) mod diff;
 pub(super) mod findings;

@@ -7,6 +7,7 @@ use crate::{
     domain::{
         DivisionRef,
         access::{AccessReport, Authority, Granted, OperationAccess, PermissionAccess, UpperBound},
+        catalogue::Source,
         inventory::Client,
         snapshot::Snapshot,
     },
@@ -50,7 +51,11 @@ pub(super) fn tell(
         out.table(&permissions(snapshot, &report.permissions))?;
     }
     if let Some(list) = &report.operations {
-        operations(out, list)?;
+        let from = match report.operations_source {
+            Source::Definition => "the platform's definition",
+            Source::CompiledIn => "the compiled-in table",
+        };
+        operations(out, list, &format!("{from}, {}", report.operations_as_of))?;
     }
     out.line("")
 }
@@ -112,11 +117,11 @@ fn division_name(snapshot: &Snapshot, division: &DivisionRef) -> String {
     }
 }
 
-fn operations(out: &mut Output, list: &[OperationAccess]) -> io::Result<()> {
+fn operations(out: &mut Output, list: &[OperationAccess], table: &str) -> io::Result<()> {
     let count = |granted: Granted| list.iter().filter(|operation| operation.granted == granted).count();
     let (yes, no, undeclared) = (count(Granted::Yes), count(Granted::No), count(Granted::Undeclared));
     out.line(format_args!(
-        "  {} operations: {yes} granted, {no} not granted, {undeclared} declare no permission",
+        "  {} operations ({table}): {yes} granted, {no} not granted, {undeclared} declare no permission",
         list.len()
     ))?;
     let mut table = Table::new([Column::new("granted operation"), Column::new("in scope")]);
