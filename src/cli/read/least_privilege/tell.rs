@@ -42,6 +42,12 @@ pub(super) fn tell(
     for name in &proposal.unknown_divisions {
         out.line(format_args!("not compared: the organisation has no division {name}"))?;
     }
+    if proposal.grants_unknown {
+        out.line("its grants could not be read: it may hold what is called missing, and more")?;
+    }
+    for role in &proposal.unseen_roles {
+        out.line(format_args!("it holds the role {role}, which the audit did not see: it may hold more"))?;
+    }
     if proposal.authority == Authority::User {
         out.line("it acts as its user: what it holds, and so what is missing or too much, is not known")?;
     }
