@@ -115,8 +115,11 @@ fn excess(out: &mut Output, snapshot: &Snapshot, proposal: &Proposal) -> io::Res
         Column::prose("via role"),
         Column::prose("why"),
     ]);
-    let shown = rest.iter().take(SHOWN.max(rest.iter().filter(|excess| !excess.instead.is_empty()).count()));
-    for excess in open.iter().chain(shown) {
+    // What a declared call rests on is always named: it cannot simply be cut.
+    let (resting, others): (Vec<&Excess>, Vec<&Excess>) =
+        rest.iter().partition(|excess| !excess.instead.is_empty());
+    let shown: Vec<&Excess> = resting.iter().chain(others.iter().take(SHOWN)).copied().collect();
+    for excess in open.iter().chain(&shown) {
         table.row([
             excess.permission.as_str().into(),
             (excess.weight as usize).into(),
@@ -126,11 +129,9 @@ fn excess(out: &mut Output, snapshot: &Snapshot, proposal: &Proposal) -> io::Res
         ]);
     }
     out.table(&table)?;
-    if rest.len() > SHOWN {
-        out.line(format_args!(
-            "and {} more that weigh no more than these (--output json has all)",
-            rest.len() - SHOWN
-        ))?;
+    if rest.len() > shown.len() {
+        let more = rest.len() - shown.len();
+        out.line(format_args!("and {more} more that weigh no more than these (--output json has all)"))?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::domain::fixtures::catalogue;
+use crate::domain::{RoleId, fixtures::catalogue};
 
 const QUEUE: &str = "GET /api/v2/routing/queues/{queueId}";
 const CONTACT: &str = "GET /api/v2/externalcontacts/contacts/{contactId}";
@@ -233,7 +233,7 @@ fn what_was_not_read_is_said() {
     unread.grants = None;
     assert!(proposed(&snapshot([unread], []), &[QUEUE], false).grants_unknown);
     let proposal = proposed(&snapshot([client("c").grant("gone", "*")], []), &[QUEUE], false);
-    assert_eq!(proposal.unseen_roles.iter().map(|role| role.as_str()).collect::<Vec<_>>(), ["gone"]);
+    assert_eq!(proposal.unseen_roles.iter().map(RoleId::as_str).collect::<Vec<_>>(), ["gone"]);
     let whole = json!(proposed(&holder(&[], "*"), &[QUEUE], false));
     assert!(whole.get("grants_unknown").is_none() && whole.get("unseen_roles").is_none());
 }
