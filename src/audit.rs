@@ -351,7 +351,10 @@ impl Auditor {
             );
         }
         if !round.ask.is_empty() {
-            self.collector.grants(&round.ask, round.must, facts, now).await;
+            // To the first audit everybody is new. It looks at whom it can without waiting, and the next ones go on.
+            let is_first = before.is_none() && self.observing.grant_calls.is_none();
+            let must = if is_first { 0 } else { round.must };
+            self.collector.grants(&round.ask, must, facts, now).await;
         }
         for gap in &mut facts.grants.gaps {
             let turn = gap.subject.as_deref().and_then(|id| history.turns.get(id));

@@ -149,8 +149,10 @@ pub(super) fn look_up(
     for name in operation.path.split('/').filter_map(parameter_name) {
         let value = parameters.get(name).map_or("", String::as_str);
         // Whether there is such a query is for the query's own handler to say.
-        let is_query =
-            operation.path.starts_with("/api/v2/usage/") && matches!(name, "jobId" | "executionId");
+        let is_query = matches!(
+            operation.path,
+            "/api/v2/usage/aggregates/query/jobs/{jobId}" | "/api/v2/usage/query/{executionId}/results"
+        );
         if is_query || is_known(organisation, name, value) {
             continue;
         }
