@@ -50,13 +50,11 @@ pub(super) fn page<T>(
 }
 
 pub(super) fn client(raw: &RawValue) -> Result<Client, Mismatch> {
-    let record = object(raw)?;
-    let id = record.required("id", identifier)?;
-    client_of(&record, &id)
+    client_of(&object(raw)?, None)
 }
 
-/// A client's record under an id, which the record need not carry.
-pub(super) fn client_of(record: &Object<'_>, id: &str) -> Result<Client, Mismatch> {
+/// A client's record, under an id of ours if there is one: the record need not carry it then.
+pub(super) fn client_of(record: &Object<'_>, id: Option<&str>) -> Result<Client, Mismatch> {
     let grant_type = GrantType::from(record.required("authorizedGrantType", text)?);
     let author = |raw| object(raw)?.optional("id", text);
     Ok(Client {
@@ -66,13 +64,17 @@ pub(super) fn client_of(record: &Object<'_>, id: &str) -> Result<Client, Mismatc
         description: record.optional("description", text)?.unwrap_or_default(),
         grants: client_grants(record, &grant_type)?,
         grant_type,
-        id: id.into(),
+        id: own_id(record, id)?.into(),
         name: record.required("name", text)?,
         redirect_uris: record.optional("registeredRedirectUri", words)?.unwrap_or_default(),
         scopes: record.optional("scope", words)?.unwrap_or_default(),
         state: record.optional("state", text)?.map_or(ClientState::Active, ClientState::from),
         token_lifetime_s: record.optional("accessTokenValiditySeconds", whole)?,
     })
+}
+
+fn own_id(record: &Object<'_>, ours: Option<&str>) -> Result<String, Mismatch> {
+    ours.map_or_else(|| record.required("id", identifier), |id| Ok(id.to_owned()))
 }
 
 /// `roleDivisions` says where each role applies, so it wins over the older `roleIds`. A client-credentials record
@@ -97,19 +99,17 @@ fn client_grants(record: &Object<'_>, grant_type: &GrantType) -> Result<Option<B
 }
 
 pub(super) fn role(raw: &RawValue) -> Result<Role, Mismatch> {
-    let record = object(raw)?;
-    let id = record.required("id", identifier)?;
-    role_of(&record, &id)
+    role_of(&object(raw)?, None)
 }
 
-/// A role under an id, which the record need not carry.
-pub(super) fn role_of(record: &Object<'_>, id: &str) -> Result<Role, Mismatch> {
+/// A role, under an id of ours if there is one: the record need not carry it then.
+pub(super) fn role_of(record: &Object<'_>, id: Option<&str>) -> Result<Role, Mismatch> {
     let policies: Vec<Policy> = record.optional("permissionPolicies", list(policy))?.unwrap_or_default();
     Ok(Role {
         default_role_id: record.optional("defaultRoleId", text)?,
         description: record.optional("description", text)?.unwrap_or_default(),
         general: record.optional("permissions", words)?.unwrap_or_default(),
-        id: id.into(),
+        id: own_id(record, id)?.into(),
         is_default: record.optional("default", flag)?.unwrap_or_default(),
         name: record.optional("name", text)?.unwrap_or_default(),
         policies: merge(policies),
