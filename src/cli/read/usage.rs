@@ -1,11 +1,11 @@
 //! `usage`: what a client really called, and what follows for what it may.
 
-use std::io;
+use std::{collections::BTreeSet, io};
 
 use clap::Args;
 use serde::Serialize;
 
-use super::access::find;
+use super::{access::find, least_privilege::uncounted};
 use crate::cli::{
     Exit,
     arguments::{FormatArgs, OrgArgs},
@@ -14,6 +14,7 @@ use crate::cli::{
 use crate::domain::{
     access::{Access, Granted, acts_by_roles},
     catalogue::Mode,
+    contract::Declared,
     finding::ClientRef,
     inventory::Client,
     permission::PermissionSet,
@@ -91,12 +92,7 @@ struct Permissions {
 pub(in crate::cli) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::Error> {
     let (org, store, last) = arguments.org.open_last().await?;
     let client = find(&last.snapshot, &arguments.client)?;
-    let tally = store.usage(&org).await?.ok_or_else(|| {
-        anyhow::anyhow!(
-            "what clients of {org} called is not counted yet: the platform takes a while after the first audit, or \
-             refuses (`scopewarden audit` says so under \"Not seen\"), or audit.usage is false"
-        )
-    })?;
+    let tally = store.usage(&org).await?.ok_or_else(|| uncounted(&org))?;
     let access = Access::new(&last.snapshot);
     let usage = Usage::join(&tally, access.operations);
     let told = tell_of(&org, &access, client, &usage);
@@ -114,28 +110,40 @@ fn tell_of<'a>(org: &'a str, access: &Access<'_>, client: &Client, usage: &Usage
     let nothing = ClientUsage::default();
     let called = usage.of(&client.id).unwrap_or(&nothing);
     let by_roles = acts_by_roles(client);
+    let mut contracts = access.snapshot.contracts.values();
+    let contract = contracts.find(|contract| contract.pinned.as_ref() == Some(&client.id));
+    let declared = contract.map(|contract| Declared::by_contract(access, contract).calls);
     Told {
         org,
         client: ClientRef { id: client.id.clone(), name: client.name.clone() },
         window: Span { window: usage.window, days: usage.window.days() },
         left_out: usage.left_out,
         last: called.last.map(|day| day.to_string()),
-        operations: operations(access, client, called, &usage.window),
+        operations: operations(access, client, called, declared.as_ref(), &usage.window),
         permissions: by_roles.then(|| permissions(access, client, called)),
     }
 }
 
-fn operations(access: &Access<'_>, client: &Client, called: &ClientUsage, window: &Window) -> Vec<Called> {
+/// What was called, and what the client's contract declares besides. `declared`: places in the table of operations;
+/// `None`: it has no contract.
+fn operations(
+    access: &Access<'_>,
+    client: &Client,
+    called: &ClientUsage,
+    declared: Option<&BTreeSet<usize>>,
+    window: &Window,
+) -> Vec<Called> {
     let reach = access.reach(client);
     let granted: Vec<Option<bool>> = access.may_call(&reach).map(|(_, granted)| granted).collect();
     // A client that acts as its user may do what that user may, which is not known here.
     let by_roles = acts_by_roles(client);
-    let row = |operation: String, known: bool, calls: Calls, granted: Option<bool>, any: bool| {
-        let verdict = Verdict { declared: None, calls, granted };
+    let row = |operation: String, at: Option<usize>, calls: Calls, granted: Option<bool>, any: bool| {
+        let names = |declared: &BTreeSet<usize>| at.is_some_and(|at| declared.contains(&at));
+        let verdict = Verdict { declared: declared.map(names), calls, granted };
         let cell = verdict.cell();
         Called {
             operation,
-            known,
+            known: at.is_some(),
             calls,
             granted: granted.map_or(Granted::Undeclared, |yes| if yes { Granted::Yes } else { Granted::No }),
             verdict: cell,
@@ -144,13 +152,15 @@ fn operations(access: &Access<'_>, client: &Client, called: &ClientUsage, window
         }
     };
     let mut rows = Vec::new();
-    for (at, calls) in &called.operations {
-        let Some(operation) = access.operations.get(*at) else { continue };
+    let uncalled = declared.into_iter().flatten().filter(|at| !called.operations.contains_key(at));
+    let uncalled = uncalled.map(|at| (*at, Calls::default()));
+    for (at, calls) in called.operations.iter().map(|(at, calls)| (*at, *calls)).chain(uncalled) {
+        let Some(operation) = access.operations.get(at) else { continue };
         let any = operation.mode == Mode::Any && operation.permissions.len() > 1;
-        let granted = granted.get(*at).copied().flatten().filter(|_| by_roles);
-        rows.push(row(operation.name.to_string(), true, *calls, granted, any));
+        let granted = granted.get(at).copied().flatten().filter(|_| by_roles);
+        rows.push(row(operation.name.to_string(), Some(at), calls, granted, any));
     }
-    rows.extend(called.unknown.iter().map(|(name, calls)| row(name.clone(), false, *calls, None, false)));
+    rows.extend(called.unknown.iter().map(|(name, calls)| row(name.clone(), None, *calls, None, false)));
     rows.sort_by(|one, other| {
         (other.calls.total(), &one.operation).cmp(&(one.calls.total(), &other.operation))
     });

@@ -4,6 +4,8 @@ mod source;
 mod tell;
 mod terraform;
 
+pub(super) use self::source::uncounted;
+
 use clap::{Args, ValueEnum};
 
 use super::access::find;
@@ -22,7 +24,7 @@ use crate::{
 
 /// Proposes the least role for a client, and says what to cut, what is missing and why
 ///
-/// From the last recorded audit and the operations that the client is declared to call: its contract, or a file. Nothing
+/// From the last recorded audit and the operations that the client is declared, or was seen, to call. Nothing
 /// is applied: the role is printed as the platform's API takes it, or for Terraform.
 #[derive(Debug, Args)]
 #[command(
@@ -32,7 +34,8 @@ pub(in crate::cli) struct Arguments {
     /// The client, by name or id
     #[arg(value_name = "CLIENT")]
     client: String,
-    /// What it needs: "contract", or a file: a contract, or a list of operations, one a line
+    /// What it needs: "contract", "usage" (what it was seen to call), or a file: a contract, or a list of operations, one
+    /// a line
     #[arg(long, value_name = "SOURCE", default_value = "contract")]
     from: String,
     /// Also the permissions without which the answers stay ids
@@ -65,8 +68,12 @@ pub(in crate::cli) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::E
     let last = store.snapshot_at(&org.name, None).await?.ok_or_else(|| nothing_recorded(&org.name))?;
     let snapshot = &last.snapshot;
     let client = find(snapshot, &arguments.client)?;
-    let source = source::read(&arguments.from, &org, snapshot, client)?;
     let access = Access::new(snapshot);
+    let source = if source::is_usage(&arguments.from) {
+        source::seen(&store, &org.name, &access, client).await?
+    } else {
+        source::read(&arguments.from, &org, snapshot, client)?
+    };
     let declared = Declared::by_contract(&access, &source.contract);
     let companions = config.companions();
     let proposal = propose(&org.name, &access, client, &declared, &companions, arguments.with_implied);
