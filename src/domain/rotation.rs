@@ -17,8 +17,9 @@ use super::{
 
 /// Calls of an audit where the configuration does not say otherwise: no fewer than this…
 const LEAST: u32 = 10;
-/// … and no more: about a minute at the pace that the platform's rate limit leaves an auditor.
-const MOST: u32 = 150;
+/// … and no more: an audit waits some ten seconds for these at the pace that the platform's rate limit leaves an auditor,
+/// and what it saw of roles and records should not wait longer to be told.
+const MOST: u32 = 40;
 /// Of so many calls, one is for those who have waited longest, even if more clients changed than there are calls.
 const KEPT_ONE_IN: usize = 4;
 
@@ -245,9 +246,9 @@ mod tests {
             (20, 96, 10, 1, 20.0 / 96.0),
             (20, 1, 25, 25, 1.0),
             (768, 96, 10, 10, 77.0 / 96.0),
-            (10_000, 96, 131, 131, 77.0 / 96.0),
-            (10_000, 1, 150, 150, 67.0),
-            (50_000, 96, 150, 150, 334.0 / 96.0),
+            (10_000, 96, 40, 40, 250.0 / 96.0),
+            (10_000, 1, 40, 40, 250.0),
+            (3_000, 96, 40, 40, 75.0 / 96.0),
         ] {
             let budget = Budget::daily(clients, runs);
             assert_eq!(budget, Budget { most, share }, "{clients} {runs}");

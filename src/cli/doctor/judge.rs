@@ -270,30 +270,45 @@ mod tests {
         answers.map(|answer| (answer.probe, answer.verdict)).collect()
     }
 
-    const ENOUGH: &[(&str, &[&str])] = &[("oauth:client:view", &["*"]), ("authorization:role:view", &["*"])];
+    const CLIENTS: (&str, &[&str]) = ("oauth:client:view", &["*"]);
+    const ROLES: (&str, &[&str]) = ("authorization:role:view", &["*"]);
+    const GRANTS: (&str, &[&str]) = ("authorization:grant:view", &["*"]);
+    const ENOUGH: &[(&str, &[&str])] = &[CLIENTS, ROLES, GRANTS];
 
     #[test]
     fn exactly_what_is_needed_everywhere_is_fine() {
         assert_eq!(wrong(&seen(Some(own(ENOUGH)), 0)), []);
         assert_eq!(wrong(&seen(Some(own(ENOUGH)), -60)), []);
+        let newer_count = own(&[CLIENTS, ROLES, GRANTS, ("usage:organization:view", &["*"])]);
+        assert_eq!(wrong(&seen(Some(newer_count), 0)), []);
     }
 
     #[test]
     fn each_thing_that_is_wrong_is_named() {
         let problem = |probe: &str| (probe.to_owned(), Verdict::Problem);
-        let lacking = own(&ENOUGH[..1]);
+        let lacking = own(&[CLIENTS, GRANTS]);
         assert_eq!(wrong(&seen(Some(lacking), 0)), [problem("permission authorization:role:view")]);
-        let extra = own(&[ENOUGH[0], ENOUGH[1], ("oauth:client:edit", &["*"])]);
+        let without_an_option = wrong(&seen(Some(own(&[CLIENTS, ROLES])), 0));
+        assert_eq!(
+            without_an_option,
+            [("permission authorization:grant:view".to_owned(), Verdict::CannotTell)]
+        );
+        let extra = own(&[CLIENTS, ROLES, GRANTS, ("oauth:client:edit", &["*"])]);
         assert_eq!(wrong(&seen(Some(extra), 0)), [problem("no more than needed")]);
         // A wildcard holds what is needed, and more than that.
-        let wild = own(&[("oauth:*:*", &["*"]), ENOUGH[1]]);
+        let wild = own(&[("oauth:*:*", &["*"]), ROLES, GRANTS]);
         assert_eq!(wrong(&seen(Some(wild), 0)), [problem("no more than needed")]);
-        let narrow = own(&[("oauth:client:view", &["d1", "d2"]), ("authorization:role:view", &["d1"])]);
+        let narrow = own(&[
+            ("oauth:client:view", &["d1", "d2"]),
+            ("authorization:role:view", &["d1"]),
+            ("authorization:grant:view", &["d1"]),
+        ]);
         assert_eq!(
             wrong(&seen(Some(narrow), 0)),
             [
                 problem("permission oauth:client:view"),
                 problem("permission authorization:role:view"),
+                problem("permission authorization:grant:view"),
                 problem("divisions")
             ]
         );

@@ -163,7 +163,7 @@ fn which_table_answered_and_of_which_day_is_said() {
         rows.iter().find(|row| row["operation"] == name).unwrap().clone()
     };
     let name = "GET /api/v2/tomorrow";
-    assert_eq!(row(name), json!({ "operation": name, "granted": true, "in_scope": true }));
+    assert_eq!(row(name), json!({ "operation": name, "granted": true, "in_scope": true, "reads": true }));
     assert_eq!(row("GET /api/v2/odd")["granted"], "undeclared");
     // What only the compiled-in table knows is not hidden.
     let only_there = row("GET /api/v2/routing/queues/{queueId}");
