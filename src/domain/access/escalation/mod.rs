@@ -30,6 +30,8 @@ type Mask = u32;
 struct Gives {
     any: Mask,
     firm: Mask,
+    /// It allows everything.
+    everything: bool,
 }
 
 /// Where a path ends.
@@ -128,11 +130,12 @@ impl<'a> Escalation<'a> {
         let mut everything: Option<&Role> = None;
         for (id, role) in &access.snapshot.roles {
             let Some(power) = access.role(id) else { continue };
-            let gives = gives(power, &asked);
-            every_role = Gives { any: every_role.any | gives.any, firm: every_role.firm | gives.firm };
+            let gives = Gives { everything: allows_everything(access, power), ..gives(power, &asked) };
+            every_role.any |= gives.any;
+            every_role.firm |= gives.firm;
             roles.insert(id, gives);
             // One that says so in so many words is the better example.
-            if allows_everything(access, power) && everything.is_none_or(|_| power.admin) {
+            if gives.everything && everything.is_none_or(|_| power.admin) {
                 everything = Some(role);
             }
         }
@@ -188,6 +191,11 @@ impl<'a> Escalation<'a> {
     }
 
     fn worked(&self, client: &Client) -> Worked {
+        // Most clients hold nothing that a way asks for.
+        let own = self.own(client, Mask::MAX);
+        if !own.everything && self.ways.iter().all(|(mask, _)| own.any & mask != *mask) {
+            return Worked::default();
+        }
         let held = roles_of(self.access, client, &self.number);
         let visible = self.visible(client);
         let key = (held, visible);
@@ -208,15 +216,20 @@ impl<'a> Escalation<'a> {
         mask(&self.asked, |at| in_scope.contains(at))
     }
 
-    fn work_out(&self, client: &Client, held: &FixedBitSet, visible: Mask) -> Worked {
-        let powers = || self.access.granted(client).filter_map(|grant| self.access.role(&grant.role));
-        let has_everything =
-            visible == Mask::MAX && powers().any(|power| allows_everything(self.access, power));
+    /// What a client's roles give together, as far as it is visible.
+    fn own(&self, client: &Client, visible: Mask) -> Gives {
         let mut own = Gives::default();
         for gives in self.access.granted(client).filter_map(|grant| self.roles.get(&grant.role)) {
             own.any |= gives.any & visible;
             own.firm |= gives.firm & visible;
+            own.everything |= gives.everything;
         }
+        own
+    }
+
+    fn work_out(&self, client: &Client, held: &FixedBitSet, visible: Mask) -> Worked {
+        let own = self.own(client, visible);
+        let has_everything = visible == Mask::MAX && own.everything;
         let mut routes: Vec<Route> = Vec::new();
         if !has_everything {
             for (mask, way) in &self.ways {
@@ -312,6 +325,7 @@ fn gives(power: &RolePower, asked: &[usize]) -> Gives {
     Gives {
         any: mask(asked, |at| power.matched.contains(at)),
         firm: mask(asked, |at| power.unconditional.contains(at)),
+        everything: false,
     }
 }
 

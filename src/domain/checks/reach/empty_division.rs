@@ -91,13 +91,13 @@ fn evaluate(facts: &Facts<'_>, subject: &Subject<'_>) -> Vec<Failure> {
     let unread = facts.gap(Fact::Divisions, subject).is_some();
     let mut failures = Vec::new();
     for held in &subject.roles {
-        let kinds: BTreeSet<&str> = held.facts.acts_on.iter().map(|(_, kind)| *kind).collect();
-        if kinds.is_empty() {
+        if held.facts.acts_on.is_empty() {
             continue;
         }
         for division in &held.divisions {
             let DivisionRef::One(id) = division else { continue };
-            let empty = kinds.iter().all(|kind| facts.occupancy.of(id, kind) == Some(0));
+            let mut kinds = held.facts.acts_on.iter().map(|(_, kind)| *kind);
+            let empty = kinds.all(|kind| facts.occupancy.of(id, kind) == Some(0));
             if !empty && !unread {
                 continue;
             }
@@ -113,7 +113,8 @@ fn evaluate(facts: &Facts<'_>, subject: &Subject<'_>) -> Vec<Failure> {
                 .collect();
             let rest = held.facts.acts_on.len().saturating_sub(NAMED);
             let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
-            let kinds: Vec<&str> = kinds.iter().copied().collect();
+            let kinds: BTreeSet<&str> = held.facts.acts_on.iter().map(|(_, kind)| *kind).collect();
+            let kinds: Vec<&str> = kinds.into_iter().collect();
             failures.push(Failure {
                 key: format!("{} {id}", role.id),
                 title: format!("{client} holds the role {} in {place}, where there is nothing for it", role.name),
