@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::{
     Collector, Endpoint, Error,
     api::{Moment, Request},
-    json::{Mismatch, Object, count, document, list, object, text, whole, words},
+    wire::json::{Mismatch, Object, count, document, list, object, text, whole, words},
     wire::{self, Organisation},
 };
 use crate::domain::{DivisionRef, facts::Reading, inventory::GrantType};

@@ -10,13 +10,11 @@
 //! first, then `grants` and `usage`, `pages` (listings that move), `api` (the token), `transport` (limits and retries), `wire` (shapes).
 
 mod api;
-mod condition;
 mod definition;
 mod endpoint;
 mod error;
 mod examine;
 mod grants;
-mod json;
 mod pace;
 mod pages;
 pub mod proposed;
@@ -42,9 +40,9 @@ use url::Url;
 use self::{
     api::{Api, Moment},
     definition::Definitions,
-    json::Mismatch,
     pages::{Pages, Step, Target},
     transport::Transport,
+    wire::json::Mismatch,
 };
 pub use self::{
     endpoint::Endpoint,

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use serde_json::value::RawValue;
 
 use super::{
-    json::{Mismatch, Object, document, identifier, object, text},
     wire,
+    wire::json::{Mismatch, Object, document, identifier, object, text},
 };
 use crate::domain::inventory::{Client, Role};
 

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Endpoint, Error,
-    json::{Mismatch, document, object, text},
+    wire::json::{Mismatch, document, object, text},
 };
 
 /// A call to the API that was answered with anything but 200.

@@ -4,7 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    collect::{json as decoding, refusal as refusals, wire},
+    collect::{
+        refusal as refusals,
+        wire::{self, json as decoding},
+    },
     domain::facts::Reading,
 };
 

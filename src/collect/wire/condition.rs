@@ -60,7 +60,7 @@ fn ordered(value: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::collect::json::document;
+    use crate::collect::wire::json::document;
 
     fn form(text: &str) -> Option<String> {
         canonical(document(text.as_bytes()).unwrap()).unwrap()

@@ -3,15 +3,16 @@
 //! Enters: the body of a successful answer. Leaves: domain values. Must never: skip an entity that it cannot
 //! identify, guess a grant, or name `secret`. Unknown fields and enum values pass; absent and `null` are the same.
 
+pub(super) mod json;
+
+mod condition;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use secrecy::SecretString;
 use serde_json::value::RawValue;
 
-use super::{
-    condition,
-    json::{Mismatch, Object, count, document, flag, identifier, list, object, text, whole, words},
-};
+use self::json::{Mismatch, Object, count, document, flag, identifier, list, object, text, whole, words};
 use crate::domain::{
     ClientId, DivisionId, DivisionRef,
     catalogue::PermissionFacts,

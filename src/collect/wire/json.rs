@@ -15,19 +15,19 @@ use serde_json::value::RawValue;
 
 /// A field that is not what the platform documents.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mismatch {
+pub(in crate::collect) struct Mismatch {
     /// `entities[3].roleDivisions[0].roleId`; empty for the whole body.
     path: String,
     problem: String,
 }
 
 impl Mismatch {
-    pub(super) fn new(problem: impl Into<String>) -> Self {
+    pub(in crate::collect) fn new(problem: impl Into<String>) -> Self {
         Self { path: String::new(), problem: problem.into() }
     }
 
     /// The same problem, seen from the object that holds the field.
-    pub(super) fn in_field(self, key: &str) -> Self {
+    pub(in crate::collect) fn in_field(self, key: &str) -> Self {
         let dot = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
         Self { path: format!("{key}{dot}{}", self.path), ..self }
     }
@@ -46,7 +46,7 @@ impl fmt::Display for Mismatch {
 }
 
 /// The whole body, checked to be one JSON document.
-pub(super) fn document(body: &[u8]) -> Result<&RawValue, Mismatch> {
+pub(in crate::collect) fn document(body: &[u8]) -> Result<&RawValue, Mismatch> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Err(Mismatch::new("is empty"));
     }
@@ -61,11 +61,11 @@ pub(super) fn document(body: &[u8]) -> Result<&RawValue, Mismatch> {
 }
 
 /// An object whose fields are still undecoded slices.
-pub(super) struct Object<'a>(BTreeMap<String, &'a RawValue>);
+pub(in crate::collect) struct Object<'a>(BTreeMap<String, &'a RawValue>);
 
 impl<'a> Object<'a> {
     /// Decodes a field; absent and `null` are the same.
-    pub(super) fn optional<T>(
+    pub(in crate::collect) fn optional<T>(
         &self,
         key: &str,
         decode: impl FnOnce(&'a RawValue) -> Result<T, Mismatch>,
@@ -79,7 +79,7 @@ impl<'a> Object<'a> {
     }
 
     /// Decodes a field that must be there.
-    pub(super) fn required<T>(
+    pub(in crate::collect) fn required<T>(
         &self,
         key: &str,
         decode: impl FnOnce(&'a RawValue) -> Result<T, Mismatch>,
@@ -88,18 +88,18 @@ impl<'a> Object<'a> {
     }
 
     /// Every field, by name.
-    pub(super) fn fields(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+    pub(in crate::collect) fn fields(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
         self.0.iter().map(|(key, raw)| (key.as_str(), *raw))
     }
 }
 
-pub(super) fn object(raw: &RawValue) -> Result<Object<'_>, Mismatch> {
+pub(in crate::collect) fn object(raw: &RawValue) -> Result<Object<'_>, Mismatch> {
     expect(raw, "an object", "an object")?;
     serde_json::from_str(raw.get()).map(Object).map_err(|_| Mismatch::new("is not a readable object"))
 }
 
 /// A list, each item decoded alike. A `null` item is refused: it would be an entity that is not seen.
-pub(super) fn list<'a, T, C: FromIterator<T>>(
+pub(in crate::collect) fn list<'a, T, C: FromIterator<T>>(
     item: impl Fn(&'a RawValue) -> Result<T, Mismatch>,
 ) -> impl Fn(&'a RawValue) -> Result<C, Mismatch> {
     move |raw| {
@@ -115,33 +115,33 @@ pub(super) fn list<'a, T, C: FromIterator<T>>(
 }
 
 /// A list of strings, as a set.
-pub(super) fn words(raw: &RawValue) -> Result<BTreeSet<String>, Mismatch> {
+pub(in crate::collect) fn words(raw: &RawValue) -> Result<BTreeSet<String>, Mismatch> {
     list(text)(raw)
 }
 
-pub(super) fn text(raw: &RawValue) -> Result<String, Mismatch> {
+pub(in crate::collect) fn text(raw: &RawValue) -> Result<String, Mismatch> {
     expect(raw, "a string", "a string")?;
     serde_json::from_str(raw.get()).map_err(|_| Mismatch::new("is a string with a broken escape"))
 }
 
 /// A string that names something, so it may not be empty.
-pub(super) fn identifier(raw: &RawValue) -> Result<String, Mismatch> {
+pub(in crate::collect) fn identifier(raw: &RawValue) -> Result<String, Mismatch> {
     let text = text(raw)?;
     if text.is_empty() { Err(Mismatch::new("is an empty string")) } else { Ok(text) }
 }
 
-pub(super) fn flag(raw: &RawValue) -> Result<bool, Mismatch> {
+pub(in crate::collect) fn flag(raw: &RawValue) -> Result<bool, Mismatch> {
     expect(raw, "true or false", "a boolean")?;
     Ok(raw.get() == "true")
 }
 
-pub(super) fn whole(raw: &RawValue) -> Result<i64, Mismatch> {
+pub(in crate::collect) fn whole(raw: &RawValue) -> Result<i64, Mismatch> {
     expect(raw, "a whole number", "a number")?;
     raw.get().parse().map_err(|_| Mismatch::new("is not a whole number of at most 64 bits"))
 }
 
 /// A whole number of zero or more.
-pub(super) fn count(raw: &RawValue) -> Result<u64, Mismatch> {
+pub(in crate::collect) fn count(raw: &RawValue) -> Result<u64, Mismatch> {
     u64::try_from(whole(raw)?).map_err(|_| Mismatch::new("is a negative number"))
 }
 
