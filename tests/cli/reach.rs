@@ -76,7 +76,8 @@ async fn who_can_tells_people_the_rule_and_the_way() {
     assert!(told.contains("as their user (an upper bound"), "{told}");
     let told = text("DELETE /api/v2/users/{userId}");
     assert!(
-        told.contains("which writes") && told.contains("needs any of admin, directory:user:delete"),
+        told.contains("which writes")
+            && told.contains("needs any of admin, directory:organization:admin, directory:user:delete"),
         "{told}"
     );
     let told = text("POST /api/v2/analytics/conversations/details/query");

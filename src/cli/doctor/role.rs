@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::domain::inventory::OwnGrants;
 
 const NAME: &str = "scopewarden read-only";
-const DESCRIPTION: &str = "Reads OAuth clients and roles for scopewarden, and nothing else";
+const DESCRIPTION: &str = "Reads OAuth clients, roles and grants for scopewarden, and nothing else";
 
 /// (domain, entity, actions), in the order of the list.
 fn policies() -> Vec<(&'static str, &'static str, Vec<&'static str>)> {
