@@ -56,7 +56,7 @@ const ENTRIES: usize = 13;
 
 /// Folders that hold more, with how many and why.
 const LARGER: [(&str, usize, &str); 1] =
-    [("src/domain", 18, "one file a word of the vocabulary; the words are explained in its mod.rs")];
+    [("src/domain", 19, "one file a word of the vocabulary; the words are explained in its mod.rs")];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
