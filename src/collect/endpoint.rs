@@ -22,6 +22,10 @@ pub enum Endpoint {
     OwnSubject,
     /// The organisation's id and name.
     Organisation,
+    /// Whose token it is.
+    TokenOwner,
+    /// One probe, whatever its operation is.
+    Probe,
 }
 
 impl Endpoint {
@@ -35,6 +39,8 @@ impl Endpoint {
             Self::Permissions => "permissions_list",
             Self::OwnSubject => "subjects_me",
             Self::Organisation => "organizations_me",
+            Self::TokenOwner => "tokens_me",
+            Self::Probe => "probe",
         }
     }
 
@@ -48,6 +54,8 @@ impl Endpoint {
             Self::Permissions => "GET /api/v2/authorization/permissions",
             Self::OwnSubject => "GET /api/v2/authorization/subjects/me",
             Self::Organisation => "GET /api/v2/organizations/me",
+            Self::TokenOwner => "GET /api/v2/tokens/me",
+            Self::Probe => "a probe",
         }
     }
 
@@ -62,6 +70,7 @@ impl Endpoint {
             Self::Token | Self::Clients => "oauth:readonly",
             Self::Roles | Self::Divisions | Self::Permissions | Self::OwnSubject => "authorization:readonly",
             Self::Organisation => "organization:readonly",
+            Self::TokenOwner | Self::Probe => "user-basic-info",
         }
     }
 }

@@ -15,6 +15,7 @@ mod error;
 mod json;
 mod pace;
 mod pages;
+pub mod probe;
 mod refusal;
 mod transport;
 mod wire;

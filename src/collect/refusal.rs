@@ -53,16 +53,8 @@ pub(super) fn of_call(endpoint: Endpoint, status: u16, body: &[u8]) -> Error {
 }
 
 fn missing_permissions(body: &[u8]) -> String {
-    let message = field(body, "message").unwrap_or_default();
-    let listed =
-        message.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map_or("", |(list, _)| list);
-    let permissions: Vec<String> = listed
-        .split(',')
-        .map(str::trim)
-        .filter(|name| is_permission(name))
-        .take(10)
-        .map(|name| format!("`{name}`"))
-        .collect();
+    let permissions: Vec<String> =
+        named_permissions(body).iter().map(|name| format!("`{name}`")).collect();
     match permissions.as_slice() {
         [] => "refused (403) without naming a permission: the product may be off in this organisation"
             .to_owned(),
@@ -72,6 +64,19 @@ fn missing_permissions(body: &[u8]) -> String {
             many.join(", ")
         ),
     }
+}
+
+/// The permissions that a refusal names, at most ten: in brackets, or in quotes where it is about a division. Only the
+/// message is sure to name them.
+pub(super) fn named_permissions(body: &[u8]) -> Vec<String> {
+    let message = field(body, "message").unwrap_or_default();
+    let between = |open: char, close: char| {
+        message.split_once(open).and_then(|(_, rest)| rest.split_once(close)).map_or("", |(list, _)| list)
+    };
+    let in_brackets = between('[', ']');
+    let listed = if in_brackets.is_empty() { between('\'', '\'') } else { in_brackets };
+    let names = listed.split(',').map(str::trim).filter(|name| is_permission(name));
+    names.take(10).map(str::to_owned).collect()
 }
 
 /// `domain:entity:action`, and nothing that could carry anything else.
@@ -120,7 +125,7 @@ pub(super) fn of_token(client_id: &str, status: u16, body: &[u8]) -> Error {
 }
 
 /// A string of the body's top level; a body of another form has none.
-fn field(body: &[u8], key: &str) -> Option<String> {
+pub(super) fn field(body: &[u8], key: &str) -> Option<String> {
     let read = |raw: &RawValue| -> Result<Option<String>, Mismatch> { object(raw)?.optional(key, text) };
     document(body).and_then(read).ok().flatten()
 }

@@ -68,10 +68,10 @@ pub(super) struct Answer {
 }
 
 /// An attempt that failed.
-struct Failure {
-    error: Error,
+pub(super) struct Failure {
+    pub error: Error,
     /// The `cause` label of a retry.
-    cause: &'static str,
+    pub cause: &'static str,
     /// How long the platform asked to wait.
     asked: Option<Duration>,
 }
@@ -203,6 +203,37 @@ impl Transport {
         self.judge(endpoint, answer, &headers)
     }
 
+    /// One attempt and no more, whatever comes of it; at most `most` bytes of the body are read. For calls of which the
+    /// status is what matters.
+    pub(super) async fn once(
+        &self,
+        endpoint: Endpoint,
+        request: RequestBuilder,
+        most: usize,
+    ) -> Result<Answer, Failure> {
+        if endpoint != Endpoint::Token {
+            self.pace.wait().await;
+        }
+        let started = Instant::now();
+        let outcome = match request.send().await {
+            Ok(mut response) => {
+                let headers = std::mem::take(response.headers_mut());
+                let status = response.status().as_u16();
+                Ok((Answer { status, body: read_some(response, most).await }, headers))
+            }
+            Err(error) => Err(self.lost(endpoint, error)),
+        };
+        let elapsed = started.elapsed();
+        self.metrics.api_request(endpoint.name(), elapsed.as_secs_f64());
+        let status = outcome.as_ref().map_or(0, |(answer, _)| answer.status);
+        debug!(endpoint = endpoint.name(), status, ms = millis(elapsed), "called the platform once");
+        let (answer, headers) = outcome?;
+        if endpoint != Endpoint::Token {
+            self.pace.heed(&headers);
+        }
+        Ok(answer)
+    }
+
     /// A final answer, or a failure that another attempt may mend.
     fn judge(&self, endpoint: Endpoint, answer: Answer, headers: &HeaderMap) -> Result<Answer, Failure> {
         let status = answer.status;
@@ -240,7 +271,7 @@ impl Transport {
         let status = response.status().as_u16();
         let headers = std::mem::take(response.headers_mut());
         let body =
-            if status == 200 { self.read(endpoint, response).await? } else { read_some(response).await };
+            if status == 200 { self.read(endpoint, response).await? } else { read_some(response, REFUSAL_BYTES).await };
         Ok((Answer { status, body }, headers))
     }
 
@@ -288,13 +319,13 @@ impl Transport {
     }
 }
 
-/// The beginning of a refusal's body. What cannot be read of it is not missed: the status says enough.
-async fn read_some(mut response: Response) -> Vec<u8> {
+/// The first `most` bytes of a body. What cannot be read of it is not missed: the status says enough.
+async fn read_some(mut response: Response, most: usize) -> Vec<u8> {
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {
         body.extend_from_slice(&chunk);
-        if body.len() >= REFUSAL_BYTES {
-            body.truncate(REFUSAL_BYTES);
+        if body.len() >= most {
+            body.truncate(most);
             break;
         }
     }

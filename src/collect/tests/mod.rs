@@ -113,6 +113,7 @@ fn org(base: &str) -> Org {
         client_secret: "canary-auditor-secret".to_owned().into(),
         scope_enforcement: ScopeEnforcement::Unknown,
         proxy: None,
+        probes: Vec::new(),
     }
 }
 

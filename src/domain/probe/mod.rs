@@ -183,6 +183,20 @@ pub struct Observation {
     pub at: DateTime<Utc>,
 }
 
+impl Observation {
+    /// The status, if a negative test was answered 2xx: sending it again is for a person to decide.
+    pub fn must_not_be_repeated(&self) -> Option<u16> {
+        let accepted = self.status.filter(|status| (200..=299).contains(status));
+        accepted.filter(|_| self.sent && self.expectation == Expectation::Deny)
+    }
+
+    /// Whether it says the same as another, whenever they were made.
+    fn agrees_with(&self, other: &Self) -> bool {
+        (self.verdict, self.severity, self.mismatch, self.unexplained, self.silence, &self.explanation)
+            == (other.verdict, other.severity, other.mismatch, other.unexplained, other.silence, &other.explanation)
+    }
+}
+
 /// Where one probe stands after all runs so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
@@ -194,6 +208,27 @@ pub struct Standing {
     pub latest: Observation,
     /// Attempts in a row, the last included, that proved nothing though they were made.
     pub inconclusive: u32,
+}
+
+impl Standing {
+    /// After one more attempt. What was proven stays proven until an attempt proves something else.
+    pub fn after(before: Option<Self>, latest: Observation) -> Self {
+        let (proven, since, inconclusive) = match before {
+            Some(before) => (before.proven, before.since, before.inconclusive),
+            None => (None, None, 0),
+        };
+        match latest.verdict {
+            Verdict::NotSent => Self { proven, since, latest, inconclusive },
+            Verdict::Inconclusive => {
+                Self { proven, since, latest, inconclusive: inconclusive.saturating_add(1) }
+            }
+            Verdict::Refused | Verdict::NotRefused | Verdict::Allowed => {
+                let is_same = proven.as_ref().is_some_and(|proven| proven.agrees_with(&latest));
+                let since = since.filter(|_| is_same).or(Some(latest.at));
+                Self { proven: Some(latest.clone()), since, latest, inconclusive: 0 }
+            }
+        }
+    }
 }
 
 /// Sent probes of one client and operation on one day, for whoever asks what a client used by itself.
