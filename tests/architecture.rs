@@ -18,7 +18,7 @@ use std::{
 use source::{Source, Word};
 
 /// Each module of the root with those that it may import. What a module is not listed with, it never sees.
-const MAY_IMPORT: [(&str, &[&str]); 11] = [
+const MAY_IMPORT: [(&str, &[&str]); 12] = [
     ("domain", &[]),
     ("config", &["domain"]),
     ("telemetry", &["domain", "config"]),
@@ -26,10 +26,11 @@ const MAY_IMPORT: [(&str, &[&str]); 11] = [
     ("store", &["domain", "config", "telemetry"]),
     ("notify", &["domain", "config", "telemetry"]),
     ("audit", &["domain", "config", "telemetry", "collect", "store", "notify"]),
+    ("probe", &["domain", "config", "telemetry", "collect", "store"]),
     ("web", &["domain", "config", "telemetry", "store"]),
-    ("daemon", &["domain", "config", "telemetry", "collect", "store", "notify", "audit", "web"]),
+    ("daemon", &["domain", "config", "telemetry", "collect", "store", "notify", "audit", "probe", "web"]),
     ("simulator", &[]),
-    ("cli", &["domain", "config", "telemetry", "store", "audit", "daemon", "simulator"]),
+    ("cli", &["domain", "config", "telemetry", "store", "audit", "probe", "daemon", "simulator"]),
 ];
 
 /// Libraries that reach outside, each with the only modules that may use it.

@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use super::{Class, Expectation, Forecast, Origin, Prediction, SafeOperation, safe_operations, safety};
 use crate::domain::{
-    Severity,
+    DivisionId, Severity,
+    access::ALL_SCOPES,
     catalogue::{Operation, Operations},
     privilege,
 };
@@ -29,6 +30,10 @@ pub struct Declared {
     pub calls: Vec<usize>,
     /// What it must not be able to do.
     pub must_be_denied: Vec<usize>,
+    /// The scopes that it asks for at the token endpoint.
+    pub token_scopes: Vec<String>,
+    /// The divisions that it works in; none: nobody said.
+    pub divisions: BTreeSet<DivisionId>,
 }
 
 /// What bounds a run.
@@ -161,6 +166,36 @@ pub fn of(
             })
         })
         .collect()
+}
+
+/// A reading that the client's roles allow and `scopes` do not cover, to be asked with two tokens; `None`: there is none.
+pub fn outside_scopes(
+    operations: &Operations,
+    forecast: &Forecast<'_>,
+    scopes: &[String],
+    rules: &Rules<'_>,
+    fresh: &mut dyn FnMut() -> Uuid,
+) -> Option<Planned> {
+    if scopes.is_empty() || scopes.iter().any(|scope| scope == ALL_SCOPES) {
+        return None;
+    }
+    let is_outside = |operation: &Operation| {
+        !operation.scopes.is_empty() && operation.scopes().all(|one| scopes.iter().all(|scope| scope != one))
+    };
+    let (at, operation) = safe_operations()
+        .iter()
+        .filter(|row| row.class == Class::Read)
+        .filter_map(|row| operations.find(row.operation))
+        .filter_map(|at| operations.get(at).map(|operation| (at, operation)))
+        .find(|(at, operation)| forecast.of_operation(*at) == Prediction::Granted && is_outside(operation))?;
+    Some(Planned {
+        operation: operation.name.to_string(),
+        expectation: Expectation::Allow,
+        origin: Origin::Nearest,
+        predicted: Prediction::Granted,
+        needs: operation.permissions().map(str::to_owned).collect(),
+        action: act(operation, Expectation::Allow, rules, fresh),
+    })
 }
 
 fn may_send(row: &SafeOperation, rules: &Rules<'_>) -> bool {

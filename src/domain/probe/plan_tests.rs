@@ -55,6 +55,7 @@ fn contract_restricted_and_nearest_operations_are_planned_in_this_order() {
     let declared = Declared {
         calls: vec![at("GET /api/v2/users/{userId}"), at("POST /api/v2/users"), at("GET /api/v2/routing/queues")],
         must_be_denied: vec![at("DELETE /api/v2/routing/skills/{skillId}")],
+        ..Declared::default()
     };
     let plan = plan(&["routing:queue:view"], &declared, &rules());
     assert_eq!(plan[0].operation, "DELETE /api/v2/routing/skills/{skillId}");
@@ -73,10 +74,10 @@ fn contract_restricted_and_nearest_operations_are_planned_in_this_order() {
 #[test]
 fn a_declared_call_is_no_negative_test() {
     let delete = at("DELETE /api/v2/users/{userId}");
-    let declared = Declared { calls: vec![delete], must_be_denied: Vec::new() };
+    let declared = Declared { calls: vec![delete], ..Declared::default() };
     assert!(plan(&[], &declared, &rules()).iter().all(|one| one.operation != "DELETE /api/v2/users/{userId}"));
     // Unless the contract contradicts itself: then the stricter half counts.
-    let both = Declared { calls: vec![delete], must_be_denied: vec![delete] };
+    let both = Declared { calls: vec![delete], must_be_denied: vec![delete], ..Declared::default() };
     assert_eq!(plan(&[], &both, &rules())[0].expectation, Expectation::Deny);
 }
 
@@ -164,7 +165,7 @@ proptest! {
         // Predictions of other operations: what may be sent does not rest on them.
         let access = Access::new(&org);
         let forecast = Forecast::of(&access, &org.clients["c"]);
-        let declared = Declared { calls, must_be_denied: denied };
+        let declared = Declared { calls, must_be_denied: denied, ..Declared::default() };
         let is_known = |id: &str| known.contains(id);
         let rules = Rules { budget, allow_create, is_known: &is_known, ..rules() };
         let mut next = 0_u128;
