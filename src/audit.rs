@@ -257,6 +257,7 @@ impl Auditor {
 
         watch(Stage::Recall);
         let history = self.store.history(&self.org).await?;
+        let probes = self.store.probe_standings(&self.org).await?;
         let recall = lap.ms();
 
         watch(Stage::Collect);
@@ -273,6 +274,7 @@ impl Auditor {
             settings: self.settings,
             history,
             facts,
+            probes,
             at,
         };
         // Pure and busy: away from the threads that serve HTTP.

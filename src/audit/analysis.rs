@@ -19,6 +19,7 @@ use crate::{
         finding::{self, Finding, Lifecycle, Status},
         message::{self, Letterhead, Message, MessageKind},
         observe::{self, Before, Observed},
+        probe::Standing,
         snapshot::{Change, Settings, Snapshot},
     },
     store::{History, Record, gaps_body, recorded_digest},
@@ -32,6 +33,7 @@ pub(super) struct Input {
     pub(super) settings: Settings,
     pub(super) history: History,
     pub(super) facts: Facts,
+    pub(super) probes: Vec<Standing>,
     pub(super) at: DateTime<Utc>,
 }
 
@@ -53,7 +55,7 @@ pub(super) struct Analysis {
 }
 
 pub(super) fn conclude(input: Input) -> Analysis {
-    let Input { org, audit, settings, history, facts, at } = input;
+    let Input { org, audit, settings, history, facts, probes, at } = input;
     let past = history.past;
     let before = past.as_ref().map(|past| Before {
         at: past.at,
@@ -69,7 +71,8 @@ pub(super) fn conclude(input: Input) -> Analysis {
     let access = Access::new(snapshot);
     let events = old.map(|old| drift::between(&org, &audit, old, snapshot)).unwrap_or_default();
 
-    let context = checks::Context { org: &org, access: &access, gaps: &observed.gaps, now: at };
+    let gaps = &observed.gaps;
+    let context = checks::Context { org: &org, access: &access, gaps, probes: Some(&probes), now: at };
     let found = checks::evaluate(&context);
     let seen = |client: &_| snapshot.clients.contains_key(client);
     let life = finding::lifecycle(history.findings, found, &seen, at);

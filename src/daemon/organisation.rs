@@ -46,7 +46,8 @@ pub(super) struct Settings {
 impl Settings {
     /// Those of `org`.
     pub(super) fn of(config: &Config, org: &Org) -> Self {
-        Self { org: org.clone(), audit: config.audit.clone() }
+        // Credentials of probes are none of an audit's: its loop outlives their change.
+        Self { org: Org { probes: Vec::new(), ..org.clone() }, audit: config.audit.clone() }
     }
 }
 

@@ -2,13 +2,17 @@
 //!
 //! It asks for no token and shows every secret, so a simulator belongs on a loopback address.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::answer::{Answer, Refusal};
 use super::call::Request;
 use super::organisation::MOST_OF_A_KIND;
-use super::organisation::catalogue::{Catalogue, Entry};
+use super::operations::{self, Mode, Operation};
+use super::organisation::catalogue::{self, Catalogue, Entry};
+use super::power;
 use super::server::World;
 
 /// How the organisation behaves; no part of its state.
@@ -22,6 +26,10 @@ pub(super) struct Settings {
     /// Whether unknown ids and malformed bodies are noticed before missing permissions.
     pub(super) lookup_first: bool,
     pub(super) rate_limit_per_minute: u32,
+    /// Domains of permissions whose product is off: their operations are refused without naming anything.
+    pub(super) absent: BTreeSet<String>,
+    /// The status with which the token endpoint refuses a scope: 400 or 401.
+    pub(super) invalid_scope_status: u16,
 }
 
 /// Whose scopes are checked.
@@ -42,16 +50,27 @@ impl Settings {
             paged_clients: false,
             lookup_first,
             rate_limit_per_minute: 300,
+            absent: BTreeSet::new(),
+            invalid_scope_status: 400,
         }
     }
 
-    fn change(&mut self, change: &SettingsChange) {
+    /// Whether the product behind an operation is off.
+    pub(super) fn lacks(&self, operation: &Operation) -> bool {
+        let domain = |name: &&str| catalogue::split(name).map(|(domain, _, _)| domain);
+        let mut domains = operation.permissions.iter().filter_map(domain);
+        domains.any(|domain| self.absent.contains(domain))
+    }
+
+    fn change(&mut self, change: SettingsChange) {
         let set = |flag: &mut bool, value: Option<bool>| *flag = value.unwrap_or(*flag);
         set(&mut self.expand_wildcards, change.expand_wildcards);
         set(&mut self.paged_clients, change.paged_clients);
         set(&mut self.lookup_first, change.lookup_first);
         self.scope_enforcement = change.scope_enforcement.unwrap_or(self.scope_enforcement);
         self.rate_limit_per_minute = change.rate_limit_per_minute.unwrap_or(self.rate_limit_per_minute);
+        self.invalid_scope_status = change.invalid_scope_status.unwrap_or(self.invalid_scope_status);
+        self.absent = change.absent.unwrap_or_else(|| std::mem::take(&mut self.absent));
     }
 }
 
@@ -63,6 +82,8 @@ struct SettingsChange {
     paged_clients: Option<bool>,
     lookup_first: Option<bool>,
     rate_limit_per_minute: Option<u32>,
+    absent: Option<BTreeSet<String>>,
+    invalid_scope_status: Option<u16>,
 }
 
 /// Performs one request of the private surface.
@@ -73,12 +94,13 @@ pub(super) fn answer(world: &mut World, request: &Request<'_>) -> Result<Answer,
         ("GET", "digest") => {
             Ok(Answer::ok(json!({"digest": world.organisation.digest().map_err(unreadable)?})))
         }
-        ("GET", "catalogue") => Ok(Answer::ok(catalogue(&world.organisation.catalogue))),
+        ("GET", "catalogue") => Ok(Answer::ok(shown(&world.organisation.catalogue))),
         ("PUT", "catalogue") => {
             change_catalogue(&mut world.organisation.catalogue, body(request)?)?;
             world.organisation.write();
             Ok(Answer::ok(json!({"permissions": world.organisation.catalogue.len()})))
         }
+        ("POST", "truth") => truth(world, &body(request)?),
         ("GET", "faults") => show(world.faults.list()),
         ("PUT", "faults") => {
             world.faults.replace(body(request)?).map_err(Refusal::bad_request)?;
@@ -86,13 +108,13 @@ pub(super) fn answer(world: &mut World, request: &Request<'_>) -> Result<Answer,
         }
         ("GET", "settings") => show(&world.settings),
         ("PUT", "settings") => {
-            world.settings.change(&body(request)?);
+            world.settings.change(body(request)?);
             show(&world.settings)
         }
-        (_, "clients" | "digest" | "catalogue" | "faults" | "settings") => Err(Refusal::new(
+        (_, "clients" | "digest" | "catalogue" | "faults" | "settings" | "truth") => Err(Refusal::new(
             405,
             "method.not.allowed",
-            "GET and, but for clients and digest, PUT are understood.",
+            "GET and, but for clients and digest, PUT are understood; for truth, POST.",
         )),
         _ => Err(Refusal::not_found()),
     }
@@ -116,7 +138,38 @@ fn secrets(world: &World) -> Value {
     clients.map(|client| json!({"id": client.id, "name": client.name, "secret": client.secret})).collect()
 }
 
-fn catalogue(catalogue: &Catalogue) -> Value {
+/// Which client, and operations by their templates.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Question {
+    client: String,
+    operations: Vec<String>,
+}
+
+/// What is true of a client and operations, whatever is looked up first and whatever fails on the way.
+fn truth(world: &World, question: &Question) -> Result<Answer, Refusal> {
+    let client = world.organisation.clients.get(&question.client).ok_or_else(Refusal::not_found)?;
+    let tell = |name: &String| {
+        let (method, path) = name.split_once(' ').unwrap_or_default();
+        let (operation, _) = operations::find(method, path).map_err(|_| Refusal::not_found())?;
+        let scopes = client.scope.as_deref().unwrap_or_default();
+        let bound = world.settings.scope_enforcement == ScopeEnforcement::AllGrants;
+        Ok(json!({
+            "operation": name,
+            "declared": operation.mode != Mode::None,
+            "granted": power::allow(&world.organisation, client, operation).is_ok(),
+            "in_scope": !bound || power::allow_scope(scopes, operation).is_ok(),
+            "present": !world.settings.lacks(operation),
+        }))
+    };
+    let answers: Result<Vec<Value>, Refusal> = question.operations.iter().map(tell).collect();
+    Ok(Answer::ok(json!({
+        "can_sign_in": client.grant_type == "CLIENT-CREDENTIALS" && client.state == "active",
+        "operations": answers?,
+    })))
+}
+
+fn shown(catalogue: &Catalogue) -> Value {
     let show = |entry: &Entry| {
         json!({
             "domain": entry.domain,

@@ -24,6 +24,7 @@ use crate::domain::{
     access::{Access, RolePower, acts_by_roles},
     inventory::{Client, Role},
     permission::PermissionSet,
+    probe::Standing,
 };
 
 /// Divisions named in one sentence.
@@ -38,6 +39,7 @@ pub(super) struct Facts<'a> {
     /// For each unknown permission, the known names nearest to it.
     pub(super) suggestions: HashMap<usize, Vec<&'a str>>,
     gaps: Gaps<'a>,
+    probes: HashMap<&'a str, Vec<&'a Standing>>,
 }
 
 /// What is the same for every client that holds a role.
@@ -127,7 +129,16 @@ impl<'a> Facts<'a> {
         } else {
             unknown_permission::suggestions(roles.values().flat_map(|role| &role.unknown), access)
         };
-        Self { org: context.org, now: context.now, access, roles, suggestions, gaps }
+        let mut probes: HashMap<&str, Vec<&Standing>> = HashMap::new();
+        for standing in context.probes.into_iter().flatten() {
+            probes.entry(standing.latest.client.id.as_str()).or_default().push(standing);
+        }
+        Self { org: context.org, now: context.now, access, roles, suggestions, gaps, probes }
+    }
+
+    /// Where the probes of a client stand; none if it is not probed.
+    pub(super) fn probes_of(&self, client: &Client) -> impl Iterator<Item = &'a Standing> {
+        self.probes.get(client.id.as_str()).into_iter().flatten().copied()
     }
 
     /// One client with its roles.

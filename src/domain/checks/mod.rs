@@ -4,14 +4,15 @@
 //! `unknown`; a pass leaves none. Must never: pass a client on a fact that was not seen, or produce more findings
 //! for one client and check than [`FINDINGS_LIMIT`] of each status.
 //!
-//! To add a check: one file in `roles` (about roles that a client holds) or `clients` (about its own record), one
-//! line in [`CHECKS`], one row in `docs/checks.md` (a test compares).
+//! To add a check: one file in `roles` (about roles that a client holds), `clients` (about its own record) or `probed`
+//! (about what probes proved), one line in [`CHECKS`], one row in `docs/checks.md` (a test compares).
 //!
 //! What depends on roles alone is computed once for each role (`facts`); the loop over clients only combines.
 
 mod answer;
 mod clients;
 mod facts;
+mod probed;
 mod roles;
 
 use chrono::{DateTime, Utc};
@@ -20,7 +21,7 @@ use self::{
     answer::Failure,
     facts::{Facts, Subject},
 };
-use super::{Fact, Gap, Severity, access::Access, finding::Finding};
+use super::{Fact, Gap, Severity, access::Access, finding::Finding, probe::Standing};
 
 /// Findings of one check and status for one client; beyond that there is one that sums them up.
 pub const FINDINGS_LIMIT: usize = 10;
@@ -34,6 +35,8 @@ pub struct Context<'a> {
     pub access: &'a Access<'a>,
     /// What this audit could not read.
     pub gaps: &'a [Gap],
+    /// Where probes of clients stand; `None`: nobody asks.
+    pub probes: Option<&'a [Standing]>,
     /// The time of the audit.
     pub now: DateTime<Utc>,
 }
@@ -60,7 +63,7 @@ pub struct Check {
     pub id: &'static str,
     /// The passing case, as a sentence about a client.
     pub title: &'static str,
-    /// How bad it is not to pass; the same for all its findings.
+    /// How bad it is not to pass; the same for all its findings, but for those of probes that say it themselves.
     pub severity: Severity,
     /// Why it matters.
     pub rationale: &'static str,
@@ -76,6 +79,7 @@ pub struct Check {
 /// Every check, most severe first. Metrics and documentation follow this order.
 pub static CHECKS: &[Check] = &[
     roles::admin::CHECK,
+    probed::negative_failed::CHECK,
     roles::high_privilege::CHECK,
     clients::broad_scopes::CHECK,
     clients::legacy_grant::CHECK,
@@ -85,8 +89,12 @@ pub static CHECKS: &[Check] = &[
     roles::default_role::CHECK,
     roles::unknown_permission::CHECK,
     clients::token_lifetime::CHECK,
+    probed::positive_failed::CHECK,
+    probed::mismatch::CHECK,
     roles::shared_role::CHECK,
     clients::inactive::CHECK,
+    probed::negative_inconclusive::CHECK,
+    probed::unexplained::CHECK,
     clients::description::CHECK,
 ];
 

@@ -243,7 +243,7 @@ fn act(
     if let Some(day) = (rules.blocked)(&operation.name) {
         return Action::Hold(format!(
             "it answered 2xx to a negative test on {day} and is not sent again until somebody has looked: \
-             scopewarden probe --clear \"{}\"",
+             scopewarden probe clear \"{}\"",
             operation.name
         ));
     }

@@ -107,7 +107,7 @@ fn what_once_answered_2xx_waits_for_a_person() {
     let blocked = |name: &str| name.contains("/flows/{").then(|| "2026-11-24".to_owned());
     let plan = plan(&[], &Declared::default(), &Rules { blocked: &blocked, ..rules() });
     let words = reason(find(&plan, "DELETE /api/v2/flows/{flowId}"));
-    assert!(words.contains("2026-11-24") && words.contains("probe --clear"), "{words}");
+    assert!(words.contains("2026-11-24") && words.contains("probe clear"), "{words}");
 }
 
 #[test]
