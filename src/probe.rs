@@ -99,7 +99,9 @@ pub struct ClientPlan {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is nothing to plan from.
-    #[error("no audit of {0} is recorded yet, and probes are planned from one; run `scopewarden audit --org {0}` first")]
+    #[error(
+        "no audit of {0} is recorded yet, and probes are planned from one; run `scopewarden audit --org {0}` first"
+    )]
     NothingRecorded(String),
     /// Nothing was recorded, or the past could not be read.
     #[error(transparent)]
@@ -139,7 +141,8 @@ impl Inspector {
         declared: &Declarations,
     ) -> Result<(Vec<ClientPlan>, Report), Error> {
         let Preparation { prepared, report, .. } = self.prepare(only, declared).await?;
-        let plans = prepared.into_iter().map(|one| ClientPlan { client: one.reference(), planned: one.planned });
+        let plans =
+            prepared.into_iter().map(|one| ClientPlan { client: one.reference(), planned: one.planned });
         Ok((plans.collect(), report))
     }
 
@@ -239,7 +242,10 @@ impl Inspector {
                      [[org.probe]], or run an audit first (`scopewarden clients` lists them)",
                     self.org.name
                 )),
-                _ => Err(format!("{} clients are named {wanted:?}: give an id in its [[org.probe]]", named.len())),
+                _ => Err(format!(
+                    "{} clients are named {wanted:?}: give an id in its [[org.probe]]",
+                    named.len()
+                )),
             }
         };
         let mut report = Report::default();
@@ -250,7 +256,10 @@ impl Inspector {
                 Ok(id) if seen.insert(id.clone()) => chosen.push((id.clone(), probed.credential.clone())),
                 Ok(id) => report.problems.push(Problem {
                     client: probed.client.clone(),
-                    detail: format!("{:?} is client {id}, which has another [[org.probe]]: keep one", probed.client),
+                    detail: format!(
+                        "{:?} is client {id}, which has another [[org.probe]]: keep one",
+                        probed.client
+                    ),
                 }),
                 Err(detail) => report.problems.push(Problem { client: probed.client.clone(), detail }),
             }
@@ -325,7 +334,8 @@ impl ClientPlan {
         let line = |planned: &Planned| match &planned.action {
             Action::Hold(_) => None,
             Action::Send { path, safe } => {
-                let body = safe.class.body().map(|body| format!(" -H 'Content-Type: application/json' -d '{body}'"));
+                let body =
+                    safe.class.body().map(|body| format!(" -H 'Content-Type: application/json' -d '{body}'"));
                 Some(format!(
                     "curl -sS -o /dev/null -w '%{{http_code}}\\n' -X {} -H \"Authorization: Bearer $TOKEN\"{} '{base}{path}'",
                     planned.method(),

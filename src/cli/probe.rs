@@ -136,13 +136,8 @@ async fn probe(probe: &Probe) -> Result<Exit, anyhow::Error> {
             told.cancel();
         }
     });
-    let run = inspector.run(
-        probe.client.as_deref(),
-        &Declarations::new(),
-        &stop,
-        &|_| {},
-        clock::now(),
-    );
+    let declared = Declarations::new();
+    let run = inspector.run(probe.client.as_deref(), &declared, &stop, &|_| {}, clock::now());
     let report = run.await.map_err(as_usage);
     listening.abort();
     store.close().await;
@@ -308,9 +303,11 @@ fn tell_rest(out: &mut Output, probe: &Probe, report: &Report) -> io::Result<()>
     if probe.format.json || report.not_probed.is_empty() {
         return Ok(());
     }
-    let names: Vec<&str> =
-        report.not_probed.iter().take(NAMED).map(|client| client.name.as_str()).collect();
+    let names: Vec<&str> = report.not_probed.iter().take(NAMED).map(|client| client.name.as_str()).collect();
     let rest = report.not_probed.len() - names.len();
     let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
-    out.line(format_args!("Not probed, for want of an [[org.probe]] with credentials: {}{more}", names.join(", ")))
+    out.line(format_args!(
+        "Not probed, for want of an [[org.probe]] with credentials: {}{more}",
+        names.join(", ")
+    ))
 }

@@ -12,7 +12,8 @@ use reqwest::Method;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-use super::{Endpoint, Error, Limits, api, refusal,
+use super::{
+    Endpoint, Error, Limits, api, refusal,
     transport::{Failure, Transport},
     wire,
 };
@@ -113,7 +114,8 @@ impl Prober {
     /// The id of the client that a token was issued to.
     pub async fn owner(&self, token: &ProbeToken) -> Result<String, NoToken> {
         let request = self.request(token, Method::GET, Endpoint::TokenOwner.path());
-        let answer = self.transport.once(Endpoint::TokenOwner, request, BODY_BYTES).await.map_err(no_answer)?;
+        let answer =
+            self.transport.once(Endpoint::TokenOwner, request, BODY_BYTES).await.map_err(no_answer)?;
         let code = refusal::field(&answer.body, "code").as_deref().and_then(stable_code);
         match answer.status {
             200 => wire::token_owner(&answer.body).map_err(|mismatch| NoToken {
@@ -164,13 +166,20 @@ impl Prober {
                 .then(|| refusal::field(&answer.body, "code"))
                 .flatten()
                 .and_then(|code| stable_code(&code)),
-            permissions: if answer.status == 403 { refusal::named_permissions(&answer.body) } else { Vec::new() },
+            permissions: if answer.status == 403 {
+                refusal::named_permissions(&answer.body)
+            } else {
+                Vec::new()
+            },
             empty,
         }
     }
 
     fn request(&self, token: &ProbeToken, method: Method, path: &str) -> reqwest::RequestBuilder {
-        self.transport.client().request(method, api::under(&self.base, path)).bearer_auth(token.value.expose_secret())
+        self.transport
+            .client()
+            .request(method, api::under(&self.base, path))
+            .bearer_auth(token.value.expose_secret())
     }
 }
 

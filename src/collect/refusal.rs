@@ -53,8 +53,7 @@ pub(super) fn of_call(endpoint: Endpoint, status: u16, body: &[u8]) -> Error {
 }
 
 fn missing_permissions(body: &[u8]) -> String {
-    let permissions: Vec<String> =
-        named_permissions(body).iter().map(|name| format!("`{name}`")).collect();
+    let permissions: Vec<String> = named_permissions(body).iter().map(|name| format!("`{name}`")).collect();
     match permissions.as_slice() {
         [] => "refused (403) without naming a permission: the product may be off in this organisation"
             .to_owned(),

@@ -270,8 +270,11 @@ impl Transport {
         let mut response = request.send().await.map_err(lost)?;
         let status = response.status().as_u16();
         let headers = std::mem::take(response.headers_mut());
-        let body =
-            if status == 200 { self.read(endpoint, response).await? } else { read_some(response, REFUSAL_BYTES).await };
+        let body = if status == 200 {
+            self.read(endpoint, response).await?
+        } else {
+            read_some(response, REFUSAL_BYTES).await
+        };
         Ok((Answer { status, body }, headers))
     }
 

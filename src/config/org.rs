@@ -63,10 +63,18 @@ impl Org {
 impl ProbedClient {
     /// `None` only beside a problem that says why.
     fn read(section: &mut Section<'_, '_>, named: &mut BTreeSet<String>, directory: &Path) -> Option<Self> {
-        let client = section.required("client", "the client's name or id, as `scopewarden clients` shows it", |text| {
-            let is_name = (1..=500).contains(&text.len()) && !text.chars().any(char::is_control);
-            if is_name { Ok(text.to_owned()) } else { Err(Refusal::of(text, "is not a client's name or id")) }
-        });
+        let client = section.required(
+            "client",
+            "the client's name or id, as `scopewarden clients` shows it",
+            |text| {
+                let is_name = (1..=500).contains(&text.len()) && !text.chars().any(char::is_control);
+                if is_name {
+                    Ok(text.to_owned())
+                } else {
+                    Err(Refusal::of(text, "is not a client's name or id"))
+                }
+            },
+        );
         if let Some(client) = &client
             && !named.insert(client.clone())
         {

@@ -15,7 +15,9 @@ use croner::{
 };
 use url::Url;
 
-use super::{Alerts, Audit, Backup, Probe, Retention, Server, Storage, address, problem::Refusal, section::Section};
+use super::{
+    Alerts, Audit, Backup, Probe, Retention, Server, Storage, address, problem::Refusal, section::Section,
+};
 
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);

@@ -91,7 +91,11 @@ impl<'a> Dialogue<'a> {
     /// The client's token, and nobody else's.
     async fn token(&mut self, one: &Prepared) -> Result<ProbeToken, NoToken> {
         if let Some(why) = self.interrupted().await {
-            return Err(NoToken { status: None, code: Some("stopped".to_owned()), detail: format!("was not asked: {why}") });
+            return Err(NoToken {
+                status: None,
+                code: Some("stopped".to_owned()),
+                detail: format!("was not asked: {why}"),
+            });
         }
         match &one.credential {
             Credential::Secret(secret) => {
@@ -107,7 +111,10 @@ impl<'a> Dialogue<'a> {
                 let owner = self.prober.owner(&token).await;
                 let status = owner.as_ref().map_or_else(|why| why.status, |_| Some(200));
                 if let Err(error) = self.note_sent(one, "GET /api/v2/tokens/me", status).await {
-                    return Err(ours("storage", format!("was asked for, and that could not be recorded: {error}")));
+                    return Err(ours(
+                        "storage",
+                        format!("was asked for, and that could not be recorded: {error}"),
+                    ));
                 }
                 match owner? {
                     owner if owner == one.client.id.as_str() => Ok(token),
@@ -124,13 +131,20 @@ impl<'a> Dialogue<'a> {
     }
 
     /// What the token tells, and what asking for scopes comes to.
-    async fn note_token(&mut self, one: &Prepared, plain: &ProbeToken, report: &mut Report) -> Result<(), Error> {
+    async fn note_token(
+        &mut self,
+        one: &Prepared,
+        plain: &ProbeToken,
+        report: &mut Report,
+    ) -> Result<(), Error> {
         let mut note = |note: TokenNote| report.tokens.push(ClientNote { client: one.reference(), note });
         let header = "Authorization: Bearer ".len() + plain.bytes;
         let size = format!(" It has {} bytes, its header {header}.", plain.bytes);
         let lifetime = match &one.credential {
             Credential::Secret(_) => token::issued(plain.lifetime_s, one.client.token_lifetime_s),
-            Credential::TokenFile(_) => "The token is kept by somebody else, so its lifetime is not known.".to_owned(),
+            Credential::TokenFile(_) => {
+                "The token is kept by somebody else, so its lifetime is not known.".to_owned()
+            }
         };
         note(TokenNote {
             check: TokenCheck::Plain,
@@ -200,7 +214,12 @@ impl<'a> Dialogue<'a> {
     }
 
     /// Every probe in the plan's order; those that a passing trouble spoiled once more at the end.
-    async fn probe(&mut self, one: &Prepared, mut token: ProbeToken, report: &mut Report) -> Result<(), Error> {
+    async fn probe(
+        &mut self,
+        one: &Prepared,
+        mut token: ProbeToken,
+        report: &mut Report,
+    ) -> Result<(), Error> {
         let mut queue: VecDeque<(&Planned, u32)> = one.planned.iter().map(|planned| (planned, 1)).collect();
         let mut renewed = false;
         let mut throttled = false;
@@ -211,7 +230,9 @@ impl<'a> Dialogue<'a> {
             };
             let obstacle = match self.interrupted().await {
                 Some(why) => Some(why),
-                None if throttled => Some("the client's rate limit is used up; it is tried again later".to_owned()),
+                None if throttled => {
+                    Some("the client's rate limit is used up; it is tried again later".to_owned())
+                }
                 None if self.is_blocked_now(planned, report) => {
                     Some("it answered 2xx to a negative test in this run".to_owned())
                 }
@@ -263,7 +284,10 @@ impl<'a> Dialogue<'a> {
             return Some("the run was told to stop".to_owned());
         }
         if self.inspector.is_stopped().await {
-            return Some(format!("probes are stopped: {} exists", self.inspector.settings.stop_file.display()));
+            return Some(format!(
+                "probes are stopped: {} exists",
+                self.inspector.settings.stop_file.display()
+            ));
         }
         (self.began.elapsed() > CLIENT_LIMIT)
             .then(|| format!("this client took longer than {}", humantime::format_duration(CLIENT_LIMIT)))

@@ -112,7 +112,10 @@ fn one(
     let lists = planned.iter().filter_map(|planned| {
         let plan::Action::Send { safe, .. } = &planned.action else { return None };
         let operation = operations.get(operations.find(&planned.operation)?)?;
-        Some((planned.operation.clone(), (safe.counted_as?, reach(access, client, operation.mode, &planned.needs))))
+        Some((
+            planned.operation.clone(),
+            (safe.counted_as?, reach(access, client, operation.mode, &planned.needs)),
+        ))
     });
     Prepared {
         lists: lists.collect(),

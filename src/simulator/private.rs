@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::answer::{Answer, Refusal};
 use super::call::Request;
-use super::organisation::MOST_OF_A_KIND;
 use super::operations::{self, Mode, Operation};
+use super::organisation::MOST_OF_A_KIND;
 use super::organisation::catalogue::{self, Catalogue, Entry};
 use super::power;
 use super::server::World;
@@ -57,9 +57,9 @@ impl Settings {
 
     /// Whether the product behind an operation is off.
     pub(super) fn lacks(&self, operation: &Operation) -> bool {
-        let domain = |name: &&str| catalogue::split(name).map(|(domain, _, _)| domain);
-        let mut domains = operation.permissions.iter().filter_map(domain);
-        domains.any(|domain| self.absent.contains(domain))
+        let is_absent =
+            |name: &&str| catalogue::split(name).is_some_and(|(domain, _, _)| self.absent.contains(domain));
+        operation.permissions.iter().any(is_absent)
     }
 
     fn change(&mut self, change: SettingsChange) {

@@ -31,7 +31,8 @@ impl Store {
     /// Records what became of one probe. Fails if the organisation was never audited.
     pub async fn record_probe(&self, run: &str, observation: &Observation) -> Result<(), Error> {
         let (run, observation) = (run.to_owned(), observation.clone());
-        self.write(move |connection| Box::pin(async move { record(connection, &run, &observation).await })).await
+        self.write(move |connection| Box::pin(async move { record(connection, &run, &observation).await }))
+            .await
     }
 
     /// Records a request of ours with a client's token that was no probe.
@@ -217,28 +218,22 @@ async fn number(connection: &mut SqliteConnection, org: &str) -> Result<i64, Pro
         .ok_or_else(|| Problem::unreadable("organisation", format!("{org} was never audited")))
 }
 
-async fn record(
-    connection: &mut SqliteConnection,
-    run: &str,
-    latest: &Observation,
-) -> Result<(), Problem> {
+async fn record(connection: &mut SqliteConnection, run: &str, latest: &Observation) -> Result<(), Problem> {
     let org = number(connection, &latest.org).await?;
     let client = latest.client.id.as_str();
     let expectation = latest.expectation.as_str();
-    let before: Option<(StandingRow, Option<i64>)> = sqlx::query_as::<
-        _,
-        (Option<String>, Option<i64>, String, u32, Option<i64>),
-    >(
-        "SELECT proven, since_ms, latest, inconclusive, tried_ms FROM probe_standing
+    let before: Option<(StandingRow, Option<i64>)> =
+        sqlx::query_as::<_, (Option<String>, Option<i64>, String, u32, Option<i64>)>(
+            "SELECT proven, since_ms, latest, inconclusive, tried_ms FROM probe_standing
          WHERE org = $1 AND client = $2 AND operation = $3 AND expectation = $4",
-    )
-    .bind(org)
-    .bind(client)
-    .bind(&latest.operation)
-    .bind(expectation)
-    .fetch_optional(&mut *connection)
-    .await?
-    .map(|row| ((row.0, row.1, row.2, row.3), row.4));
+        )
+        .bind(org)
+        .bind(client)
+        .bind(&latest.operation)
+        .bind(expectation)
+        .fetch_optional(&mut *connection)
+        .await?
+        .map(|row| ((row.0, row.1, row.2, row.3), row.4));
     let (before, tried_ms) = match before {
         Some((row, tried_ms)) => (Some(standing(row)?), tried_ms),
         None => (None, None),
@@ -369,11 +364,12 @@ async fn end_run(
         return Ok(());
     }
     for table in ["probe_standing", "probe_answer"] {
-        let known: Vec<String> =
-            sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT DISTINCT client FROM {table} WHERE org = $1")))
-                .bind(org)
-                .fetch_all(&mut *connection)
-                .await?;
+        let known: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
+            "SELECT DISTINCT client FROM {table} WHERE org = $1"
+        )))
+        .bind(org)
+        .fetch_all(&mut *connection)
+        .await?;
         for client in known.iter().filter(|client| !clients.contains(client)) {
             sqlx::query(sqlx::AssertSqlSafe(format!("DELETE FROM {table} WHERE org = $1 AND client = $2")))
                 .bind(org)

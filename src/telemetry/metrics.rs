@@ -88,7 +88,8 @@ impl ProbeAnswer {
 
 /// The labels of `scopewarden_probes_total` beside the organisation.
 fn probe_labels() -> impl Iterator<Item = [&'static str; 2]> {
-    let each = |expectation: Expectation| Verdict::ALL.map(|verdict| [expectation.as_str(), verdict.as_str()]);
+    let each =
+        |expectation: Expectation| Verdict::ALL.map(|verdict| [expectation.as_str(), verdict.as_str()]);
     Expectation::ALL.into_iter().flat_map(each)
 }
 

@@ -5,6 +5,7 @@
 //! - `faults`: whatever the platform does, nothing is invented and nothing is lost.
 //! - `equivalence`: the simulator refuses exactly what `access` says is not granted.
 //! - `least`: the role that deploy/genesys ships is enough, and no more than that.
+//! - `probes`: live tests with clients' own tokens, judged against what the simulator knows.
 //! - `secrets`: no secret leaves the request that needs it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
@@ -13,5 +14,6 @@ mod equivalence;
 mod faults;
 mod harness;
 mod least;
+mod probes;
 mod secrets;
 mod story;

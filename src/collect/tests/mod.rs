@@ -7,6 +7,7 @@ mod answers;
 mod broken;
 mod calls;
 mod listings;
+mod probes;
 mod secrets;
 
 use std::{sync::Arc, time::Duration};

@@ -15,7 +15,9 @@ use crate::domain::{
 
 /// All findings of an organisation called `acme`.
 pub(super) fn audit(snapshot: &Snapshot, gaps: &[Gap]) -> Vec<Finding> {
-    evaluate(&Context { org: "acme", access: &Access::new(snapshot), gaps, probes: None, now: when() }).flatten().collect()
+    evaluate(&Context { org: "acme", access: &Access::new(snapshot), gaps, probes: None, now: when() })
+        .flatten()
+        .collect()
 }
 
 /// The findings of one check.

@@ -39,8 +39,7 @@ impl<'a> Forecast<'a> {
             without.difference_with(&conditional);
             firm.union_with(&without);
         }
-        let is_known =
-            by_roles && client.grants.is_some() && access.power(client).unseen_roles.is_empty();
+        let is_known = by_roles && client.grants.is_some() && access.power(client).unseen_roles.is_empty();
         let bound = access.scopes_bind_roles();
         let firmly = access.may_call(&firm).map(|(_, granted)| granted == Some(true));
         let predictions = access.may_call(&reach).zip(firmly).map(|((operation, granted), firmly)| {
@@ -141,7 +140,10 @@ mod tests {
         assert_eq!(predicted(&org(ScopeEnforcement::Unknown), DELETE), Prediction::Granted);
         assert_eq!(predicted(&org(ScopeEnforcement::AllGrants), DELETE), Prediction::Refused);
         // Also where no permission is declared.
-        assert_eq!(predicted(&org(ScopeEnforcement::AllGrants), "GET /api/v2/oauth/scopes"), Prediction::Refused);
+        assert_eq!(
+            predicted(&org(ScopeEnforcement::AllGrants), "GET /api/v2/oauth/scopes"),
+            Prediction::Refused
+        );
     }
 
     #[test]

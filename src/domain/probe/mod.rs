@@ -193,7 +193,14 @@ impl Observation {
     /// Whether it says the same as another, whenever they were made.
     fn agrees_with(&self, other: &Self) -> bool {
         (self.verdict, self.severity, self.mismatch, self.unexplained, self.silence, &self.explanation)
-            == (other.verdict, other.severity, other.mismatch, other.unexplained, other.silence, &other.explanation)
+            == (
+                other.verdict,
+                other.severity,
+                other.mismatch,
+                other.unexplained,
+                other.silence,
+                &other.explanation,
+            )
     }
 }
 

@@ -182,7 +182,7 @@ pub fn outside_scopes(
     let is_outside = |operation: &Operation| {
         !operation.scopes.is_empty() && operation.scopes().all(|one| scopes.iter().all(|scope| scope != one))
     };
-    let (at, operation) = safe_operations()
+    let (_, operation) = safe_operations()
         .iter()
         .filter(|row| row.class == Class::Read)
         .filter_map(|row| operations.find(row.operation))
@@ -278,7 +278,9 @@ fn not_listed(operation: &Operation) -> String {
         _ if segment("me") => "it is about the caller itself, so no id in it can be random",
         _ if segment("bulk") || segment("publish") => "it means more than one object, or publishes",
         "POST" => "a POST may create or change something",
-        "DELETE" | "PATCH" if !operation.path().ends_with('}') => "it does not mean a single object by its id",
+        "DELETE" | "PATCH" if !operation.path().ends_with('}') => {
+            "it does not mean a single object by its id"
+        }
         _ => "nobody has reviewed it",
     };
     format!("{why}: it is not in the table of operations that are safe to probe")

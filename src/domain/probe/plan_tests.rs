@@ -14,13 +14,7 @@ use crate::domain::{
 const NEVER: &dyn Fn(&str) -> Option<String> = &|_| None;
 
 fn rules<'a>() -> Rules<'a> {
-    Rules {
-        budget: 100,
-        allow_create: false,
-        blocked: NEVER,
-        last_tried: &|_, _| None,
-        is_known: &|_| false,
-    }
+    Rules { budget: 100, allow_create: false, blocked: NEVER, last_tried: &|_, _| None, is_known: &|_| false }
 }
 
 fn at(name: &str) -> usize {
@@ -53,7 +47,11 @@ fn reason(planned: &Planned) -> &str {
 #[test]
 fn contract_restricted_and_nearest_operations_are_planned_in_this_order() {
     let declared = Declared {
-        calls: vec![at("GET /api/v2/users/{userId}"), at("POST /api/v2/users"), at("GET /api/v2/routing/queues")],
+        calls: vec![
+            at("GET /api/v2/users/{userId}"),
+            at("POST /api/v2/users"),
+            at("GET /api/v2/routing/queues"),
+        ],
         must_be_denied: vec![at("DELETE /api/v2/routing/skills/{skillId}")],
         ..Declared::default()
     };
@@ -75,7 +73,9 @@ fn contract_restricted_and_nearest_operations_are_planned_in_this_order() {
 fn a_declared_call_is_no_negative_test() {
     let delete = at("DELETE /api/v2/users/{userId}");
     let declared = Declared { calls: vec![delete], ..Declared::default() };
-    assert!(plan(&[], &declared, &rules()).iter().all(|one| one.operation != "DELETE /api/v2/users/{userId}"));
+    assert!(
+        plan(&[], &declared, &rules()).iter().all(|one| one.operation != "DELETE /api/v2/users/{userId}")
+    );
     // Unless the contract contradicts itself: then the stricter half counts.
     let both = Declared { calls: vec![delete], must_be_denied: vec![delete], ..Declared::default() };
     assert_eq!(plan(&[], &both, &rules())[0].expectation, Expectation::Deny);
@@ -130,8 +130,16 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
         Just("/api/v2/tokens/{u}".to_owned()),
         prop::collection::vec(
             prop_oneof![
-                Just("{id}"), Just("me"), Just("bulk"), Just("users"), Just("flows"), Just("roles"), Just("publish"),
-                Just("authorization"), Just("{a}.json"), Just("{b}"),
+                Just("{id}"),
+                Just("me"),
+                Just("bulk"),
+                Just("users"),
+                Just("flows"),
+                Just("roles"),
+                Just("publish"),
+                Just("authorization"),
+                Just("{a}.json"),
+                Just("{b}"),
             ],
             1..5
         )

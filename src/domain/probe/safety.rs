@@ -135,7 +135,10 @@ mod tests {
             assert_eq!(by_id, !ids.is_empty(), "{operation}");
             for id in ids {
                 // Names, codes, keys and dates may exist without anybody having chosen them at random.
-                assert!(id.starts_with('{') && (id.ends_with("Id}") || id.ends_with("LimitsId}")), "{operation}");
+                assert!(
+                    id.starts_with('{') && (id.ends_with("Id}") || id.ends_with("LimitsId}")),
+                    "{operation}"
+                );
             }
             if matches!(class, Class::Delete | Class::Patch) {
                 assert!(path.ends_with('}'), "{operation} means more than one object");

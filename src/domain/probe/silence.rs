@@ -38,7 +38,9 @@ impl Silence {
     /// As a person would say it.
     pub fn words(self) -> &'static str {
         match self {
-            Self::DivisionHoldsNothing => "The list is empty because the division holds nothing of this kind.",
+            Self::DivisionHoldsNothing => {
+                "The list is empty because the division holds nothing of this kind."
+            }
             Self::GrantElsewhere => {
                 "The list is empty because the grant is in another division than the objects: the client sees \
                  nothing and is not told so."
@@ -114,10 +116,17 @@ mod tests {
             (None, &["home"], &[], Silence::CannotTell),
         ] {
             let meant = meant.iter().map(|id| DivisionId::from(*id)).collect();
-            assert_eq!(judge_empty(kind, &rows, &divisions(granted), &meant), expected, "{kind:?} {granted:?}");
+            assert_eq!(
+                judge_empty(kind, &rows, &divisions(granted), &meant),
+                expected,
+                "{kind:?} {granted:?}"
+            );
         }
         let none = counts(&[("home", 0), ("north", 0)]);
-        assert_eq!(judge_empty(Some("USER"), &none, &divisions(&["*"]), &BTreeSet::new()), Silence::ReallyEmpty);
+        assert_eq!(
+            judge_empty(Some("USER"), &none, &divisions(&["*"]), &BTreeSet::new()),
+            Silence::ReallyEmpty
+        );
         let unknown = BTreeSet::from([DivisionRef::Unknown]);
         assert_eq!(judge_empty(Some("USER"), &rows, &unknown, &BTreeSet::new()), Silence::CannotTell);
     }

@@ -147,7 +147,10 @@ mod tests {
     fn scopes_within_and_outside_are_chosen_from_what_the_client_has() {
         let all = ["alerting", "routing", "users"];
         let holder = client("c").scope("routing");
-        assert_eq!(scopes_to_ask(&holder, &[], all), (vec!["routing".to_owned()], Some("alerting".to_owned())));
+        assert_eq!(
+            scopes_to_ask(&holder, &[], all),
+            (vec!["routing".to_owned()], Some("alerting".to_owned()))
+        );
         // Of what the contract wants, only what the client has is within.
         let wanted = ["users".to_owned(), "routing".to_owned()];
         assert_eq!(scopes_to_ask(&holder, &wanted, all).0, ["routing"]);

@@ -94,9 +94,12 @@ fn refused(
                 "By its roles the client may do it: the organisation enforces scopes for client credentials."
                     .to_owned()
             }
-            "authz.policy.denied" => "By its roles the client may do it: an access policy denies it.".to_owned(),
+            "authz.policy.denied" => {
+                "By its roles the client may do it: an access policy denies it.".to_owned()
+            }
             "not.authorized" => {
-                "By its roles the client may do it: a product or feature may be off in this organisation.".to_owned()
+                "By its roles the client may do it: a product or feature may be off in this organisation."
+                    .to_owned()
             }
             _ => "By its roles, as last audited, the client may do it.".to_owned(),
         });
@@ -145,7 +148,8 @@ fn refused(
 /// The platform did what it was asked, or says that it would have.
 fn passed(expectation: Expectation, predicted: Prediction, status: u16) -> Judgement {
     let mismatch = predicted == Prediction::Refused;
-    let seen = if mismatch { " The client can do more than its roles, as last audited, explain." } else { "" };
+    let seen =
+        if mismatch { " The client can do more than its roles, as last audited, explain." } else { "" };
     if expectation == Expectation::Allow {
         return Judgement {
             verdict: Verdict::Allowed,
@@ -231,7 +235,13 @@ fn inconclusive(answer: &Answer, status: Option<u16>) -> Judgement {
         (None, "network") => "The connection failed.".to_owned(),
         (None, _) => with_code("There was no token to ask with"),
     };
-    Judgement { verdict: Verdict::Inconclusive, severity: None, mismatch: false, unexplained: false, explanation }
+    Judgement {
+        verdict: Verdict::Inconclusive,
+        severity: None,
+        mismatch: false,
+        unexplained: false,
+        explanation,
+    }
 }
 
 #[cfg(test)]

@@ -41,7 +41,16 @@ fn negative_tests_by_status_and_code() {
         (Granted, 403, "missing.permissions", &[NEED], proven, Some(Low), true, false),
         (Granted, 403, "app.not.authorized.for.scope", &[], proven, Some(Low), true, false),
         (Refused, 403, "missing.permissions", &["directory:user:view"], proven, Some(Low), true, false),
-        (Refused, 403, "missing.any.permissions", &[NEED, "routing:queue:view"], proven, Some(Low), true, false),
+        (
+            Refused,
+            403,
+            "missing.any.permissions",
+            &[NEED, "routing:queue:view"],
+            proven,
+            Some(Low),
+            true,
+            false,
+        ),
         // Nothing is named.
         (Refused, 403, "not.authorized", &[], proven, Some(Low), false, true),
         (Refused, 403, "missing.permissions", &[], proven, Some(Low), false, true),
@@ -131,8 +140,17 @@ fn only_words_of_the_platform_are_kept_as_a_code() {
     for code in ["missing.any.permissions", "invalid_scope", "app.not.authorized.for.scope", "not.found"] {
         assert_eq!(stable_code(code).as_deref(), Some(code));
     }
-    for code in ["", "a", "Bearer abc", "eyJhbGciOiJ", "7b0c8d5e-9f3a", "missing..x", "UPPER", "a\nb", &"a".repeat(25)]
-    {
+    for code in [
+        "",
+        "a",
+        "Bearer abc",
+        "eyJhbGciOiJ",
+        "7b0c8d5e-9f3a",
+        "missing..x",
+        "UPPER",
+        "a\nb",
+        &"a".repeat(25),
+    ] {
         assert_eq!(stable_code(code), None, "{code}");
     }
 }

@@ -29,7 +29,8 @@ fn evaluate(facts: &Facts<'_>, subject: &Subject<'_>) -> Vec<Failure> {
     proven(facts, subject)
         .filter(|(_, proven)| proven.mismatch)
         .map(|(standing, proven)| {
-            let next_step = "Audit again, then probe again; if it stays, the evidence says which assumption is wrong.";
+            let next_step =
+                "Audit again, then probe again; if it stays, the evidence says which assumption is wrong.";
             failure(subject, standing, proven, "is answered otherwise than predicted", next_step.to_owned())
         })
         .collect()

@@ -24,12 +24,7 @@ fn proven<'a>(
 }
 
 /// How bad a single finding of a check is, where the probe says so itself.
-pub(super) fn severity(
-    facts: &Facts<'_>,
-    subject: &Subject<'_>,
-    check: &str,
-    key: &str,
-) -> Option<Severity> {
+pub(super) fn severity(facts: &Facts<'_>, subject: &Subject<'_>, check: &str, key: &str) -> Option<Severity> {
     if check != negative_failed::CHECK.id {
         return None;
     }
@@ -44,9 +39,9 @@ fn failure(
     what: &str,
     next_step: String,
 ) -> Failure {
-    let since = standing.since.map_or_else(String::new, |since| {
-        format!(" So since {}.", since.format("%Y-%m-%d %H:%M UTC"))
-    });
+    let since = standing
+        .since
+        .map_or_else(String::new, |since| format!(" So since {}.", since.format("%Y-%m-%d %H:%M UTC")));
     let doubt = if standing.inconclusive > 0 { " Later attempts proved nothing." } else { "" };
     let client = subject.client;
     Failure {

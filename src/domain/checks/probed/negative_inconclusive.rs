@@ -60,7 +60,10 @@ fn evaluate(facts: &Facts<'_>, subject: &Subject<'_>) -> Vec<Failure> {
             "Probed with the own token of {} ({}) in {RUNS} runs or more. {}",
             client.name, client.id, standing.latest.explanation
         ),
-        next_step: format!("Try it by hand: scopewarden probe {:?} --dry-run shows the request.", client.name),
+        next_step: format!(
+            "Try it by hand: scopewarden probe {:?} --dry-run shows the request.",
+            client.name
+        ),
         rests_on: &[],
     });
     token.into_iter().chain(single).collect()

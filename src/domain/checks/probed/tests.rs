@@ -39,8 +39,7 @@ fn observation(expectation: Expectation, verdict: Verdict) -> Observation {
 fn audit(standings: &[Standing]) -> Vec<Finding> {
     let org = snapshot([client("c"), client("d")], []);
     let access = Access::new(&org);
-    let context =
-        Context { org: "acme", access: &access, gaps: &[], probes: Some(standings), now: when() };
+    let context = Context { org: "acme", access: &access, gaps: &[], probes: Some(standings), now: when() };
     evaluate(&context).flatten().collect()
 }
 
@@ -51,10 +50,8 @@ fn proven(observation: Observation) -> Standing {
 #[test]
 fn a_negative_test_that_failed_is_as_bad_as_its_probe() {
     for severity in [Severity::Critical, Severity::High] {
-        let failed = Observation {
-            severity: Some(severity),
-            ..observation(Expectation::Deny, Verdict::NotRefused)
-        };
+        let failed =
+            Observation { severity: Some(severity), ..observation(Expectation::Deny, Verdict::NotRefused) };
         let found = audit(&[proven(failed)]);
         assert_eq!(keys(&found, "negative-test-failed"), [("c", DELETE, Status::Fail)]);
         let finding = found.iter().find(|finding| finding.check == "negative-test-failed").unwrap();
@@ -71,17 +68,23 @@ fn what_is_as_it_should_be_is_no_finding() {
         proven(observation(Expectation::Allow, Verdict::Allowed)),
         proven(observation(Expectation::Deny, Verdict::NotSent)),
     ];
-    for check in
-        ["negative-test-failed", "negative-test-inconclusive", "positive-test-failed", "model-mismatch", "refusal-unexplained"]
-    {
+    for check in [
+        "negative-test-failed",
+        "negative-test-inconclusive",
+        "positive-test-failed",
+        "model-mismatch",
+        "refusal-unexplained",
+    ] {
         assert!(keys(&audit(&good), check).is_empty(), "{check}");
     }
 }
 
 #[test]
 fn a_proof_outlives_attempts_that_prove_nothing() {
-    let failed =
-        Observation { severity: Some(Severity::Critical), ..observation(Expectation::Deny, Verdict::NotRefused) };
+    let failed = Observation {
+        severity: Some(Severity::Critical),
+        ..observation(Expectation::Deny, Verdict::NotRefused)
+    };
     let mut standing = proven(failed);
     for _ in 0..3 {
         standing = Standing::after(Some(standing), observation(Expectation::Deny, Verdict::Inconclusive));
@@ -123,11 +126,8 @@ fn positive_tests_mismatches_and_unexplained_refusals() {
         ..observation(Expectation::Allow, Verdict::Allowed)
     };
     assert_eq!(keys(&audit(&[proven(silent)]), "positive-test-failed").len(), 1);
-    let odd = Observation {
-        mismatch: true,
-        unexplained: true,
-        ..observation(Expectation::Deny, Verdict::Refused)
-    };
+    let odd =
+        Observation { mismatch: true, unexplained: true, ..observation(Expectation::Deny, Verdict::Refused) };
     let found = audit(&[proven(odd)]);
     assert_eq!(keys(&found, "model-mismatch").len(), 1);
     assert_eq!(keys(&found, "refusal-unexplained").len(), 1);
