@@ -15,6 +15,7 @@ mod auditing;
 mod keeping;
 #[path = "cli/pipes.rs"]
 mod pipes;
+mod probing;
 #[path = "cli/reading.rs"]
 mod reading;
 #[path = "cli/sending.rs"]

@@ -190,7 +190,8 @@ proptest! {
             );
             prop_assert_ne!(planned.method(), "PUT");
             prop_assert!(allow_create || planned.method() != "POST");
-            prop_assert!(!path.contains(['{', '}', '?', '#']));
+            let is_concrete = !path.contains(['{', '}', '?', '#']);
+            prop_assert!(is_concrete, "{}", path);
             let template: Vec<&str> = safe.operation.split_once(' ').unwrap().1.split('/').collect();
             let parts: Vec<&str> = path.split('/').collect();
             prop_assert_eq!(template.len(), parts.len());
