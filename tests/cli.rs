@@ -4,6 +4,7 @@
 //! - `workplace`: a folder with a configuration, and a simulated organisation. - `usage`: help, bad arguments, bad
 //!   configurations. - `auditing`: `audit`. - `reading`: the commands that only read. - `sending`: alerts and the
 //!   outbox. - `keeping`: backups and retention. - `simulating`: `simulate`. - `pipes`: who reads, and what nobody may read.
+//! - `probing`: `probe`.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, in its helping functions too")]
 
@@ -15,6 +16,7 @@ mod auditing;
 mod keeping;
 #[path = "cli/pipes.rs"]
 mod pipes;
+#[path = "cli/probing.rs"]
 mod probing;
 #[path = "cli/reading.rs"]
 mod reading;
