@@ -34,7 +34,7 @@ const NAMED: usize = 5;
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
-    after_help = "Example: scopewarden probe Reporting_Engine_ReadOnly --dry-run\n         scopewarden probe --json | jq '.[] | select(.verdict == \"not_refused\")'\n\nExit codes: 2 if a negative test failed, else 1 if something could not be tried, else 0."
+    after_help = "Example: scopewarden probe Reporting_Engine --dry-run\n         scopewarden probe --json | jq '.[] | select(.verdict == \"not_refused\")'\n\nExit codes: 2 if a negative test failed, else 1 if something could not be tried, else 0."
 )]
 pub(super) struct Arguments {
     #[command(subcommand)]

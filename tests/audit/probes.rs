@@ -246,7 +246,7 @@ async fn of_story(org: &Harness, name: &str) -> (String, Secret) {
     (id, secret.into())
 }
 
-const CLIENT: &str = "Reporting_Engine_ReadOnly";
+const CLIENT: &str = "Reporting_Engine";
 
 #[tokio::test]
 async fn credentials_that_are_wrong_name_the_client_and_the_fix_and_leave_audits_alone() {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::workplace::Workplace;
 
-const CLIENT: &str = "Reporting_Engine_ReadOnly";
+const CLIENT: &str = "Reporting_Engine";
 
 /// A workplace that is audited and has the credentials of one client.
 async fn with_credentials(name: &str) -> Workplace {
@@ -57,7 +57,7 @@ async fn refusals_are_proven_and_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operation_that_is_not_refused_ends_with_2_and_becomes_a_finding() {
     let workplace = with_credentials(CLIENT).await;
-    workplace.extend_role(CLIENT, "directory", "user", "delete").await;
+    workplace.extend_role("Reporting_Engine_ReadOnly", "directory", "user", "delete").await;
     workplace.run(&["audit"]).ends_with(0);
     let before = digest(&workplace).await;
     let rows = workplace.run(&["probe", "--json"]).ends_with(2).json();
