@@ -34,10 +34,13 @@ proptest! {
                 let expected = recorded.iter().rev().find(|(at, _)| *at <= moment).map(|(_, snapshot)| snapshot);
                 let past = store.snapshot_at("acme", Some(at(moment))).await.unwrap();
                 assert_eq!(past.as_ref().map(|past| &past.snapshot), expected, "at {moment}");
-                for earlier in -1..=moment {
+            }
+            for later in recorded.iter().map(|(seconds, _)| *seconds) {
+                let past = store.snapshot_at("acme", Some(at(later))).await.unwrap();
+                for earlier in [-1, later / 2, later - 1, later] {
                     let before = store.snapshot_at("acme", Some(at(earlier))).await.unwrap();
-                    let both = store.snapshots("acme", Some(at(earlier)), Some(at(moment))).await.unwrap();
-                    assert_eq!(both, past.clone().map(|past| (before, past)), "{earlier} and {moment}");
+                    let both = store.snapshots("acme", Some(at(earlier)), Some(at(later))).await.unwrap();
+                    assert_eq!(both, past.clone().map(|past| (before, past)), "{earlier} and {later}");
                 }
             }
             let last = store.snapshot_at("acme", None).await.unwrap().unwrap();
