@@ -9,6 +9,7 @@ use super::{
     Endpoint, Error,
     json::{Mismatch, document, object, text},
 };
+use crate::domain::permission::GENERAL;
 
 /// A call to the API that was answered with anything but 200.
 pub(super) fn of_call(endpoint: Endpoint, status: u16, body: &[u8]) -> Error {
@@ -78,8 +79,11 @@ pub(super) fn named_permissions(body: &[u8]) -> Vec<String> {
     names.take(10).map(str::to_owned).collect()
 }
 
-/// `domain:entity:action`, and nothing that could carry anything else.
+/// `domain:entity:action` or a general permission that is known, and nothing that could carry anything else.
 fn is_permission(name: &str) -> bool {
+    if GENERAL.contains(&name) {
+        return true;
+    }
     name.len() <= 100
         && name.split(':').count() == 3
         && name.split(':').all(|segment| !segment.is_empty())
