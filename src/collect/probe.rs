@@ -99,7 +99,11 @@ impl Prober {
         let url = api::under(&self.login, Endpoint::Token.path());
         let request =
             self.transport.client().post(url).basic_auth(client_id, Some(secret.expose_secret())).form(&form);
-        let answer = self.transport.once(Endpoint::Token, request, BODY_BYTES).await.map_err(no_answer)?;
+        let answer = self
+            .transport
+            .once(Endpoint::Token, request, BODY_BYTES)
+            .await
+            .map_err(|failure| no_answer(&failure))?;
         if answer.status != 200 {
             return Err(no_token(answer.status, &answer.body));
         }
@@ -114,8 +118,11 @@ impl Prober {
     /// The id of the client that a token was issued to.
     pub async fn owner(&self, token: &ProbeToken) -> Result<String, NoToken> {
         let request = self.request(token, Method::GET, Endpoint::TokenOwner.path());
-        let answer =
-            self.transport.once(Endpoint::TokenOwner, request, BODY_BYTES).await.map_err(no_answer)?;
+        let answer = self
+            .transport
+            .once(Endpoint::TokenOwner, request, BODY_BYTES)
+            .await
+            .map_err(|failure| no_answer(&failure))?;
         let code = refusal::field(&answer.body, "code").as_deref().and_then(stable_code);
         match answer.status {
             200 => wire::token_owner(&answer.body).map_err(|mismatch| NoToken {
@@ -151,7 +158,7 @@ impl Prober {
         let most = if class == Class::List { LIST_BYTES } else { BODY_BYTES };
         let answer = match self.transport.once(Endpoint::Probe, request, most).await {
             Ok(answer) => answer,
-            Err(failure) => return Answer { code: no_answer(failure).code, ..Answer::default() },
+            Err(failure) => return Answer { code: no_answer(&failure).code, ..Answer::default() },
         };
         let is_list = class == Class::List && answer.status == 200;
         let empty = if is_list && answer.body.len() >= LIST_BYTES {
@@ -194,7 +201,7 @@ impl ProbeToken {
     }
 }
 
-fn no_answer(failure: Failure) -> NoToken {
+fn no_answer(failure: &Failure) -> NoToken {
     let code = if failure.cause == "timeout" { "timeout" } else { "network" };
     let detail = format!("could not be asked for a token: {}; it is tried again later", failure.error);
     NoToken { status: None, code: Some(code.to_owned()), detail }

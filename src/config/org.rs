@@ -40,9 +40,9 @@ impl Org {
         let client_secret = client_secret(section, directory);
         let proxy = proxy::read(section, directory);
         let scope_enforcement = section.text("scope_enforcement", scope_enforcement);
-        let mut named = BTreeSet::new();
+        let mut taken = BTreeSet::new();
         let probes = section
-            .tables("probe", MOST_PROBED, |section| ProbedClient::read(section, &mut named, directory))
+            .tables("probe", MOST_PROBED, |section| ProbedClient::read(section, &mut taken, directory))
             .and_then(|probes| probes.into_iter().collect::<Option<Vec<_>>>());
         section.forbid("contracts", "contracts are not available in this version; remove the key");
         let (region, login_url, api_url) = endpoints?;
@@ -62,7 +62,7 @@ impl Org {
 
 impl ProbedClient {
     /// `None` only beside a problem that says why.
-    fn read(section: &mut Section<'_, '_>, named: &mut BTreeSet<String>, directory: &Path) -> Option<Self> {
+    fn read(section: &mut Section<'_, '_>, taken: &mut BTreeSet<String>, directory: &Path) -> Option<Self> {
         let client = section.required(
             "client",
             "the client's name or id, as `scopewarden clients` shows it",
@@ -76,7 +76,7 @@ impl ProbedClient {
             },
         );
         if let Some(client) = &client
-            && !named.insert(client.clone())
+            && !taken.insert(client.clone())
         {
             section.refuse("client", Refusal::of(client, "has an [[org.probe]] already"));
         }

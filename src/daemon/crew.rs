@@ -102,8 +102,8 @@ impl Crew {
         let probers = self
             .probers
             .plan(probed.collect(), async |settings, stop| {
-                let probes = Probing::new(config, settings, shared, stop)?;
-                Ok(Box::pin(probes.run()) as Life)
+                let probing = Probing::new(config, settings, shared, stop)?;
+                Ok(Box::pin(probing.run()) as Life)
             })
             .await?;
         let ticks_so = self.ticker.as_ref().is_some_and(|now| now.expression == config.audit.schedule);

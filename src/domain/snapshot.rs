@@ -142,15 +142,12 @@ impl Snapshot {
     /// [`Snapshot::restore`] does. Fails if a body is not an entity of its kind.
     pub fn changed(mut self, changes: impl IntoIterator<Item = Change>) -> Result<Self, RestoreError> {
         for Change { key, now } in changes {
-            match now {
-                Some(version) => {
-                    self.put(&key, &version.body)?;
-                    self.hashes.insert(key, version.hash);
-                }
-                None => {
-                    self.remove(&key);
-                    self.hashes.remove(&key);
-                }
+            if let Some(version) = now {
+                self.put(&key, &version.body)?;
+                self.hashes.insert(key, version.hash);
+            } else {
+                self.remove(&key);
+                self.hashes.remove(&key);
             }
         }
         Ok(self)

@@ -233,7 +233,7 @@ impl<'a> Dialogue<'a> {
                 None if throttled => {
                     Some("the client's rate limit is used up; it is tried again later".to_owned())
                 }
-                None if self.is_blocked_now(planned, report) => {
+                None if Self::is_blocked_now(planned, report) => {
                     Some("it answered 2xx to a negative test in this run".to_owned())
                 }
                 None if !self.take() => Some("the budget of this run is used up (probe.budget)".to_owned()),
@@ -271,7 +271,7 @@ impl<'a> Dialogue<'a> {
     }
 
     /// An operation that another client's probe (or this one's, as a positive test) got through in this very run.
-    fn is_blocked_now(&self, planned: &Planned, report: &Report) -> bool {
+    fn is_blocked_now(planned: &Planned, report: &Report) -> bool {
         planned.expectation == Expectation::Deny
             && report.observations.iter().any(|earlier| {
                 earlier.operation == planned.operation && earlier.must_not_be_repeated().is_some()
