@@ -7,7 +7,9 @@ use scopewarden::{
     domain::{
         Severity,
         catalogue::{Operations, normalised},
-        probe::{Class, Expectation, Observation, Prediction, Verdict, plan::Declared, safe_operations},
+        probe::{
+            Class, Expectation, Observation, Prediction, Silence, Verdict, plan::Declared, safe_operations,
+        },
     },
     probe::{Declarations, Error, Inspector, Report},
     simulator::Options,
@@ -47,8 +49,7 @@ async fn run(org: &Harness, config: &Config, declared: &Declarations) -> Result<
 }
 
 async fn digest(org: &Harness) -> Value {
-    let url = format!("{}/_simulator/digest", org.url());
-    reqwest::get(url).await.unwrap().json().await.unwrap()
+    org.ask("digest", None).await
 }
 
 /// Each client with operations of its own to deny and to call: a walk through the whole table, and some others.
@@ -77,10 +78,8 @@ async fn declarations(org: &Harness) -> Declarations {
 
 /// What is true of one client: whether it can sign in, and each operation's truth.
 async fn truth(org: &Harness, client: &str, operations: &[&str]) -> (bool, BTreeMap<String, Value>) {
-    let url = format!("{}/_simulator/truth", org.url());
     let question = json!({ "client": client, "operations": operations });
-    let answer = reqwest::Client::new().post(url).json(&question).send().await.unwrap();
-    let answer: Value = answer.error_for_status().unwrap().json().await.unwrap();
+    let answer = org.ask("truth", Some(&question)).await;
     let rows = answer["operations"].as_array().unwrap().iter();
     let rows = rows.map(|row| (row["operation"].as_str().unwrap().to_owned(), row.clone())).collect();
     (answer["can_sign_in"] == true, rows)
@@ -150,7 +149,7 @@ async fn compare(options: Options, settings: Value, faults: Value) {
     org.faults(json!([])).await;
     assert_eq!(digest(&org).await, before, "an object changed");
 
-    let mut seen: BTreeMap<(Verdict, &str), usize> = BTreeMap::new();
+    let mut kinds: BTreeMap<(Verdict, &str), usize> = BTreeMap::new();
     let mut spoiled = 0;
     let mut by_client: BTreeMap<&str, Vec<&Observation>> = BTreeMap::new();
     for one in &report.observations {
@@ -172,7 +171,7 @@ async fn compare(options: Options, settings: Value, faults: Value) {
                     Class::List => "list",
                     Class::Create => "create",
                 });
-            *seen.entry((one.verdict, class)).or_default() += 1;
+            *kinds.entry((one.verdict, class)).or_default() += 1;
             if one.verdict == Verdict::NotSent {
                 assert!(!one.sent, "{what}");
                 continue;
@@ -193,12 +192,15 @@ async fn compare(options: Options, settings: Value, faults: Value) {
     }
     assert_eq!(spoiled > 0, is_faulty, "{spoiled} were spoiled");
     for class in ["delete", "patch", "read", "list", "create"] {
-        let proven = seen.iter().filter(|((verdict, of), _)| *of == class && verdict.is_proof());
-        assert!(proven.map(|(_, count)| count).sum::<usize>() > 0, "nothing was proven of {class}: {seen:?}");
+        let proven = kinds.iter().filter(|((verdict, of), _)| *of == class && verdict.is_proof());
+        assert!(
+            proven.map(|(_, count)| count).sum::<usize>() > 0,
+            "nothing was proven of {class}: {kinds:?}"
+        );
     }
     let of =
-        |verdict| seen.iter().filter(|((one, _), _)| *one == verdict).map(|(_, count)| count).sum::<usize>();
-    assert!(of(Verdict::Refused) > 0 && of(Verdict::NotRefused) > 0 && of(Verdict::NotSent) > 0, "{seen:?}");
+        |verdict| kinds.iter().filter(|((one, _), _)| *one == verdict).map(|(_, count)| count).sum::<usize>();
+    assert!(of(Verdict::Refused) > 0 && of(Verdict::NotRefused) > 0 && of(Verdict::NotSent) > 0, "{kinds:?}");
 }
 
 fn options(seed: u64, lookup_first: bool) -> Options {
@@ -406,7 +408,7 @@ async fn an_empty_list_is_judged_with_what_the_divisions_hold() {
     let report = run(&org, &with_one(&org, &id, Credential::Secret(secret)), &declared).await.unwrap();
     let one = report.observations.iter().find(|one| one.operation == list).unwrap();
     assert_eq!(one.verdict, Verdict::Allowed);
-    assert_eq!(one.silence.map(|silence| silence.as_str()), Some("grant_elsewhere"), "{one:?}");
+    assert_eq!(one.silence.map(Silence::as_str), Some("grant_elsewhere"), "{one:?}");
     let audited = org.audit().await;
     assert!(
         audited.findings.iter().any(|finding| finding.check == "positive-test-failed" && finding.key == list)
