@@ -21,6 +21,7 @@ CREATE TABLE probe_answer (
     seq         INTEGER PRIMARY KEY,
     org         INTEGER NOT NULL REFERENCES org (id),
     client      TEXT    NOT NULL,
+    client_name TEXT    NOT NULL,
     operation   TEXT    NOT NULL,
     expectation TEXT    NOT NULL,
     at_ms       INTEGER NOT NULL,
@@ -49,6 +50,16 @@ CREATE TABLE probe_sent (
     status_class INTEGER NOT NULL CHECK (status_class BETWEEN 0 AND 5),
     count        INTEGER NOT NULL,
     PRIMARY KEY (org, day, client, method, template, status_class)
+) STRICT, WITHOUT ROWID;
+
+-- What each client's token told when it was last asked for; at most one row a check.
+CREATE TABLE probe_token (
+    org         INTEGER NOT NULL REFERENCES org (id),
+    client      TEXT    NOT NULL,
+    token_check TEXT    NOT NULL,
+    at_ms       INTEGER NOT NULL,
+    body        TEXT    NOT NULL,
+    PRIMARY KEY (org, client, token_check)
 ) STRICT, WITHOUT ROWID;
 
 -- When the clients of an organisation were last probed by the schedule.

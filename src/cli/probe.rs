@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     config::Org,
-    daemon::clock,
+    daemon::{clock, lock},
     domain::{
         Severity,
         probe::{Observation, Verdict, plan::Action, token::TokenCheck},
@@ -46,6 +46,23 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Act {
     Clear(Clear),
+    History(History),
+}
+
+/// Lists the answers of earlier probes, the newest first
+#[derive(Debug, Args)]
+#[command(after_help = "Example: scopewarden probe history --client Reporting_Engine --json")]
+struct History {
+    /// Only of this client, by its id or the name that it had then
+    #[arg(long, value_name = "CLIENT")]
+    client: Option<String>,
+    /// How many at most
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    limit: u32,
+    #[command(flatten)]
+    org: OrgArgs,
+    #[command(flatten)]
+    format: JsonArgs,
 }
 
 #[derive(Debug, Args)]
@@ -78,6 +95,7 @@ struct Clear {
 pub(super) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::Error> {
     match &arguments.action {
         Some(Act::Clear(clear)) => allow_again(clear).await,
+        Some(Act::History(history)) => show_history(history).await,
         None if arguments.probe.dry_run => show_plan(&arguments.probe).await,
         None => probe(&arguments.probe).await,
     }
@@ -104,6 +122,47 @@ async fn allow_again(clear: &Clear) -> Result<Exit, anyhow::Error> {
     Ok(Exit::Fine)
 }
 
+async fn show_history(history: &History) -> Result<Exit, anyhow::Error> {
+    let (org, store) = history.org.open_record().await?;
+    let mut answers = store.probe_answers(&org, history.client.as_deref(), history.limit).await?;
+    let mut out = Output::new();
+    if history.format.json {
+        out.json(&answers)?;
+    } else if answers.is_empty() {
+        out.line("no such answers")?;
+    } else {
+        let mut table = Table::new([
+            Column::new("at"),
+            Column::new("client"),
+            Column::new("operation"),
+            Column::new("verdict"),
+            Column::new("answer"),
+        ]);
+        for one in answers.drain(..) {
+            table.row([
+                one.at.format("%Y-%m-%d %H:%M:%S").to_string().into(),
+                one.client.name.as_str().into(),
+                one.operation.as_str().into(),
+                one.verdict.as_str().replace('_', " ").into(),
+                answer(&one).into(),
+            ]);
+        }
+        out.table(&table)?;
+    }
+    out.flush()?;
+    Ok(Exit::Fine)
+}
+
+/// The status and code of an answer, as far as there was one.
+fn answer(one: &Observation) -> String {
+    match (one.status, &one.code) {
+        (Some(status), Some(code)) => format!("{status} {code}"),
+        (Some(status), None) => status.to_string(),
+        (None, Some(code)) => code.clone(),
+        (None, None) => "-".to_owned(),
+    }
+}
+
 async fn show_plan(probe: &Probe) -> Result<Exit, anyhow::Error> {
     let (config, org) = probe.org.load()?;
     let store = Store::open_read_only(&config.storage.path).await?;
@@ -127,6 +186,7 @@ async fn show_plan(probe: &Probe) -> Result<Exit, anyhow::Error> {
 async fn probe(probe: &Probe) -> Result<Exit, anyhow::Error> {
     let (config, org) = probe.org.load()?;
     let store = open_for_writing(&config.storage.path).await?;
+    let _lock = lock::acquire_for_probes(&config.storage.path)?;
     let inspector = Inspector::new(&config, &org, store.clone(), Arc::new(Metrics::new()));
     let stop = CancellationToken::new();
     let told = stop.clone();
@@ -262,18 +322,12 @@ fn tell(out: &mut Output, report: &Report) -> io::Result<()> {
     let mut rows: Vec<&Observation> = report.observations.iter().collect();
     rows.sort_by_key(|one| (std::cmp::Reverse(one.severity), one.client.name.clone(), one.verdict));
     for one in rows {
-        let answer = match (one.status, &one.code) {
-            (Some(status), Some(code)) => format!("{status} {code}"),
-            (Some(status), None) => status.to_string(),
-            (None, Some(code)) => code.clone(),
-            (None, None) => "-".to_owned(),
-        };
         table.row([
             one.client.name.as_str().into(),
             one.operation.as_str().into(),
             one.expectation.as_str().into(),
             one.verdict.as_str().replace('_', " ").into(),
-            answer.into(),
+            answer(one).into(),
             one.severity.map_or_else(|| Cell::from(""), |severity: Severity| severity.into()),
             one.explanation.as_str().into(),
         ]);

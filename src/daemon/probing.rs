@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{Shared, clock, schedule::Schedule, storage::Storage};
+use super::{Shared, clock, lock, schedule::Schedule, storage::Storage};
 use crate::{
     config::{Config, Org, Probe},
     probe::{Declarations, Error, Inspector},
@@ -80,6 +80,8 @@ impl Probing {
             if self.storage.blocked().is_some() {
                 continue;
             }
+            // Somebody probes by hand: the run comes after.
+            let Ok(_lock) = lock::acquire_for_probes(self.store.path()) else { continue };
             done = due;
             self.probe(now).await;
         }

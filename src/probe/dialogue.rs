@@ -137,7 +137,6 @@ impl<'a> Dialogue<'a> {
         plain: &ProbeToken,
         report: &mut Report,
     ) -> Result<(), Error> {
-        let mut note = |note: TokenNote| report.tokens.push(ClientNote { client: one.reference(), note });
         let header = "Authorization: Bearer ".len() + plain.bytes;
         let size = format!(" It has {} bytes, its header {header}.", plain.bytes);
         let lifetime = match &one.credential {
@@ -146,7 +145,7 @@ impl<'a> Dialogue<'a> {
                 "The token is kept by somebody else, so its lifetime is not known.".to_owned()
             }
         };
-        note(TokenNote {
+        let plain_note = TokenNote {
             check: TokenCheck::Plain,
             status: Some(200),
             code: None,
@@ -154,7 +153,8 @@ impl<'a> Dialogue<'a> {
             lifetime_s: plain.lifetime_s,
             token_bytes: Some(plain.bytes),
             explanation: lifetime + &size,
-        });
+        };
+        self.note(one, plain_note, report).await?;
         let Credential::Secret(secret) = &one.credential else { return Ok(()) };
         let id = one.client.id.as_str();
         let (within, outside) = &one.scopes;
@@ -169,7 +169,7 @@ impl<'a> Dialogue<'a> {
                 Ok(token) => (Some(200), None, token.lifetime_s, Some(token.bytes)),
                 Err(why) => (why.status, why.code.clone(), None, None),
             };
-            note(TokenNote {
+            let scoped = TokenNote {
                 check,
                 status,
                 explanation: token::scoped(check, status, code.as_deref()),
@@ -177,7 +177,8 @@ impl<'a> Dialogue<'a> {
                 scopes: scopes.clone(),
                 lifetime_s,
                 token_bytes,
-            });
+            };
+            self.note(one, scoped, report).await?;
             if check == TokenCheck::ScopesWithin {
                 narrow = answer.ok();
             }
@@ -195,7 +196,7 @@ impl<'a> Dialogue<'a> {
                 answers.push(answer);
             }
             if let [whole, narrow] = &answers[..] {
-                note(TokenNote {
+                let narrowed = TokenNote {
                     check: TokenCheck::Narrowed,
                     status: narrow.status,
                     explanation: format!(
@@ -207,9 +208,17 @@ impl<'a> Dialogue<'a> {
                     scopes: within.clone(),
                     lifetime_s: None,
                     token_bytes: None,
-                });
+                };
+                self.note(one, narrowed, report).await?;
             }
         }
+        Ok(())
+    }
+
+    async fn note(&self, one: &Prepared, note: TokenNote, report: &mut Report) -> Result<(), Error> {
+        let Inspector { org, store, .. } = self.inspector;
+        store.record_token_note(&org.name, &one.client.id, &note, self.clock.now()).await?;
+        report.tokens.push(ClientNote { client: one.reference(), note });
         Ok(())
     }
 

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::domain::{
     ClientId,
-    probe::{Expectation, Observation, Sent, Standing},
+    probe::{Expectation, Observation, Sent, Standing, token::TokenNote},
 };
 
 /// Answers that are kept of each probe.
@@ -52,6 +52,57 @@ impl Store {
             })
         })
         .await
+    }
+
+    /// Records what a client's token told; the last note of each check is kept.
+    pub async fn record_token_note(
+        &self,
+        org: &str,
+        client: &ClientId,
+        note: &TokenNote,
+        at: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        let (org, client, note) = (org.to_owned(), client.to_string(), note.clone());
+        self.write(move |connection| {
+            Box::pin(async move {
+                let org = number(connection, &org).await?;
+                let body =
+                    serde_json::to_string(&note).map_err(|error| Problem::unreadable("token note", error))?;
+                sqlx::query(
+                    "INSERT INTO probe_token (org, client, token_check, at_ms, body) VALUES ($1, $2, $3, $4, $5)
+                     ON CONFLICT (org, client, token_check) DO UPDATE SET at_ms = excluded.at_ms, body = excluded.body",
+                )
+                .bind(org)
+                .bind(&client)
+                .bind(note.check.as_str())
+                .bind(at.timestamp_millis())
+                .bind(body)
+                .execute(connection)
+                .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// What the tokens of an organisation's clients last told, by client.
+    pub async fn token_notes(&self, org: &str) -> Result<Vec<(ClientId, DateTime<Utc>, TokenNote)>, Error> {
+        let notes = async {
+            let rows: Vec<(String, i64, String)> = sqlx::query_as(
+                "SELECT t.client, t.at_ms, t.body FROM probe_token t JOIN org o ON o.id = t.org
+                 WHERE o.name = $1 ORDER BY t.client, t.token_check",
+            )
+            .bind(org)
+            .fetch_all(&self.readers)
+            .await?;
+            let read = |(client, at_ms, body): (String, i64, String)| {
+                let note =
+                    serde_json::from_str(&body).map_err(|error| Problem::unreadable("token note", error))?;
+                Ok((ClientId::from(client), time(at_ms)?, note))
+            };
+            rows.into_iter().map(read).collect()
+        };
+        self.named(notes.await)
     }
 
     /// Ends a run for these clients: what it did not plan stands no more. `all`: they are all that is probed, so what
@@ -112,20 +163,21 @@ impl Store {
         self.named(tried.await)
     }
 
-    /// The answers of an organisation's probes, newest first; of one client or all.
+    /// The answers of an organisation's probes, newest first; of one client (by its id, or its name then) or all.
     pub async fn probe_answers(
         &self,
         org: &str,
-        client: Option<&ClientId>,
+        client: Option<&str>,
         limit: u32,
     ) -> Result<Vec<Observation>, Error> {
         let answers = async {
             let bodies: Vec<String> = sqlx::query_scalar(
                 "SELECT a.body FROM probe_answer a JOIN org o ON o.id = a.org
-                 WHERE o.name = $1 AND ($2 IS NULL OR a.client = $2) ORDER BY a.seq DESC LIMIT $3",
+                 WHERE o.name = $1 AND ($2 IS NULL OR a.client = $2 OR a.client_name = $2)
+                 ORDER BY a.seq DESC LIMIT $3",
             )
             .bind(org)
-            .bind(client.map(ClientId::as_str))
+            .bind(client)
             .bind(limit)
             .fetch_all(&self.readers)
             .await?;
@@ -292,10 +344,12 @@ async fn keep_answer(
 ) -> Result<(), Problem> {
     let (client, expectation) = (answer.client.id.as_str(), answer.expectation.as_str());
     sqlx::query(
-        "INSERT INTO probe_answer (org, client, operation, expectation, at_ms, body) VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO probe_answer (org, client, client_name, operation, expectation, at_ms, body)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )
     .bind(org)
     .bind(client)
+    .bind(&answer.client.name)
     .bind(&answer.operation)
     .bind(expectation)
     .bind(answer.at.timestamp_millis())
@@ -363,7 +417,7 @@ async fn end_run(
     if !all {
         return Ok(());
     }
-    for table in ["probe_standing", "probe_answer"] {
+    for table in ["probe_standing", "probe_answer", "probe_token"] {
         let known: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
             "SELECT DISTINCT client FROM {table} WHERE org = $1"
         )))

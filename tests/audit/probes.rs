@@ -9,6 +9,7 @@ use scopewarden::{
         catalogue::{Operations, normalised},
         probe::{
             Class, Expectation, Observation, Prediction, Silence, Verdict, plan::Declared, safe_operations,
+            token::TokenCheck,
         },
     },
     probe::{Declarations, Error, Inspector, Report},
@@ -374,6 +375,30 @@ async fn every_request_is_counted_and_a_stop_file_stops_at_once() {
     config.probe.enabled = false;
     assert!(matches!(run(&org, &config, &Declarations::new()).await, Err(Error::SwitchedOff)));
     assert_eq!(org.store.probes_sent("acme", day, day).await.unwrap(), counted, "something was sent");
+}
+
+#[tokio::test]
+async fn whatever_the_token_endpoint_says_of_scopes_is_recorded() {
+    let mut org = Harness::start(story()).await;
+    org.audit().await;
+    let who = org.simulator.announcement().clone();
+    let config = with_one(&org, &who.client_id, Credential::Secret(who.client_secret.clone().into()));
+    for status in [400_u16, 401] {
+        org.settings(json!({ "invalid_scope_status": status })).await;
+        let report = run(&org, &config, &Declarations::new()).await.unwrap();
+        let notes = org.store.token_notes("acme").await.unwrap();
+        let of = |check: TokenCheck| {
+            let (client, _, note) = notes.iter().find(|(_, _, note)| note.check == check).unwrap();
+            assert_eq!(client.as_str(), who.client_id);
+            assert!(report.tokens.iter().any(|told| told.note == *note));
+            note.clone()
+        };
+        let outside = of(TokenCheck::ScopesOutside);
+        assert_eq!((outside.status, outside.code.as_deref()), (Some(status), Some("invalid_scope")));
+        let plain = of(TokenCheck::Plain);
+        assert!(plain.lifetime_s.is_some() && plain.token_bytes.is_some_and(|bytes| bytes > 10), "{plain:?}");
+        assert!(plain.explanation.contains("as the client's record says"), "{plain:?}");
+    }
 }
 
 #[tokio::test]

@@ -72,10 +72,9 @@ async fn the_catalogue_can_be_extended_reduced_and_replaced() {
 async fn unknown_settings_are_refused_and_known_ones_shown() {
     let rehearsal = Rehearsal::start(Options::default()).await;
     let shown = rehearsal.private("PUT", "settings", Some(json!({"paged_clients": true}))).await.body;
-    let expected = json!({"scope_enforcement": "off", "absent": [],
-            "invalid_scope_status": 400,
-            "expand_wildcards": false, "paged_clients": true,
-                          "lookup_first": false, "rate_limit_per_minute": 300});
+    let expected = json!({"scope_enforcement": "off", "expand_wildcards": false, "paged_clients": true,
+                          "lookup_first": false, "rate_limit_per_minute": 300, "absent": [],
+                          "invalid_scope_status": 400});
     assert_eq!(shown, expected);
     for wrong in
         [json!({"gravity": 1}), json!({"scope_enforcement": "some"}), json!({"paged_clients": "yes"})]

@@ -8,7 +8,7 @@ use std::{
     collections::{HashMap, HashSet},
 };
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     Context,
@@ -26,6 +26,9 @@ use crate::domain::{
     permission::PermissionSet,
     probe::Standing,
 };
+
+/// A probe that was last tried longer ago says nothing of today: its client is not probed any more.
+const PROBES_COUNT: TimeDelta = TimeDelta::days(90);
 
 /// Divisions named in one sentence.
 const DIVISIONS_NAMED: usize = 5;
@@ -130,7 +133,8 @@ impl<'a> Facts<'a> {
             unknown_permission::suggestions(roles.values().flat_map(|role| &role.unknown), access)
         };
         let mut probes: HashMap<&str, Vec<&Standing>> = HashMap::new();
-        for standing in context.probes.into_iter().flatten() {
+        let counts = |standing: &&Standing| context.now - standing.latest.at <= PROBES_COUNT;
+        for standing in context.probes.into_iter().flatten().filter(counts) {
             probes.entry(standing.latest.client.id.as_str()).or_default().push(standing);
         }
         Self { org: context.org, now: context.now, access, roles, suggestions, gaps, probes }

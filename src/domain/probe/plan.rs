@@ -12,8 +12,9 @@ use uuid::Uuid;
 use super::{Class, Expectation, Forecast, Origin, Prediction, SafeOperation, safe_operations, safety};
 use crate::domain::{
     DivisionId, Severity,
-    access::ALL_SCOPES,
+    access::{ALL_SCOPES, Access},
     catalogue::{Operation, Operations},
+    inventory::Division,
     privilege,
 };
 
@@ -34,6 +35,31 @@ pub struct Declared {
     pub token_scopes: Vec<String>,
     /// The divisions that it works in; none: nobody said.
     pub divisions: BTreeSet<DivisionId>,
+}
+
+impl Declared {
+    /// From what a contract names: operations by their names (parameters may be called otherwise), divisions by name or
+    /// id. What the organisation does not know is left out; that it is unknown is for others to say.
+    pub fn named<'a>(
+        access: &Access<'_>,
+        calls: impl IntoIterator<Item = &'a str>,
+        must_be_denied: impl IntoIterator<Item = &'a str>,
+        token_scopes: impl IntoIterator<Item = &'a str>,
+        divisions: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        let find = |name| access.operations.find(name);
+        let known = access.snapshot.divisions.iter().flat_map(|divisions| divisions.values());
+        let division = |wanted: &str| {
+            let is_meant = |one: &&Division| one.id.as_str() == wanted || one.name == wanted;
+            known.clone().find(is_meant).map(|division| division.id.clone())
+        };
+        Self {
+            calls: calls.into_iter().filter_map(find).collect(),
+            must_be_denied: must_be_denied.into_iter().filter_map(find).collect(),
+            token_scopes: token_scopes.into_iter().map(str::to_owned).collect(),
+            divisions: divisions.into_iter().filter_map(division).collect(),
+        }
+    }
 }
 
 /// What bounds a run.

@@ -70,6 +70,25 @@ fn contract_restricted_and_nearest_operations_are_planned_in_this_order() {
 }
 
 #[test]
+fn what_a_contract_names_is_found_whatever_its_parameters_are_called() {
+    let org = snapshot([client("c")], []);
+    let declared = Declared::named(
+        &Access::new(&org),
+        ["get /api/v2/users/{id}", "GET /api/v2/no/such"],
+        ["DELETE /api/v2/users/{userId}"],
+        ["users"],
+        ["Division d1", "home", "nowhere"],
+    );
+    let expected = Declared {
+        calls: vec![at("GET /api/v2/users/{userId}")],
+        must_be_denied: vec![at("DELETE /api/v2/users/{userId}")],
+        token_scopes: vec!["users".to_owned()],
+        divisions: BTreeSet::from(["d1".into(), "home".into()]),
+    };
+    assert_eq!(declared, expected);
+}
+
+#[test]
 fn a_declared_call_is_no_negative_test() {
     let delete = at("DELETE /api/v2/users/{userId}");
     let declared = Declared { calls: vec![delete], ..Declared::default() };

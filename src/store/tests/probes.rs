@@ -59,7 +59,9 @@ async fn what_was_proven_stays_through_attempts_that_prove_nothing() {
     assert_eq!(standing.latest.verdict, Verdict::NotSent);
     let tried = store.probes_tried("acme", &"c1".into()).await.unwrap();
     assert_eq!(tried[&(FLOW.to_owned(), Expectation::Deny)], at(20), "what was not sent was not tried");
-    let answers = store.probe_answers("acme", None, 10).await.unwrap();
+    let answers = store.probe_answers("acme", Some("Client c1"), 10).await.unwrap();
+    assert_eq!(store.probe_answers("acme", Some("c1"), 10).await.unwrap(), answers);
+    assert!(store.probe_answers("acme", Some("c2"), 10).await.unwrap().is_empty());
     assert_eq!(answers.iter().map(|one| one.status).collect::<Vec<_>>(), [Some(503), Some(403)]);
     // Another organisation has none of it.
     assert!(store.probe_standings("globex").await.unwrap().is_empty());

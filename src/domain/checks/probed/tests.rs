@@ -80,6 +80,17 @@ fn what_is_as_it_should_be_is_no_finding() {
 }
 
 #[test]
+fn a_client_that_is_not_probed_any_more_is_let_go_of() {
+    let failed = |days| Observation {
+        severity: Some(Severity::Critical),
+        at: when() - TimeDelta::days(days),
+        ..observation(Expectation::Deny, Verdict::NotRefused)
+    };
+    assert_eq!(keys(&audit(&[proven(failed(90))]), "negative-test-failed").len(), 1);
+    assert!(keys(&audit(&[proven(failed(91))]), "negative-test-failed").is_empty());
+}
+
+#[test]
 fn a_proof_outlives_attempts_that_prove_nothing() {
     let failed = Observation {
         severity: Some(Severity::Critical),
