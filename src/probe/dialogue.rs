@@ -65,6 +65,12 @@ impl<'a> Dialogue<'a> {
     /// Holds it. Only the record's trouble is an error; the client's own is in the report.
     pub(super) async fn hold(mut self, one: Prepared, report: &mut Report) -> Result<(), Error> {
         self.left = one.budget;
+        if let Some(why) = self.interrupted().await {
+            for planned in &one.planned {
+                self.not_sent(&one, planned, why.clone(), report).await?;
+            }
+            return Ok(());
+        }
         match self.token(&one).await {
             Ok(token) => {
                 self.note_token(&one, &token, report).await?;
@@ -90,13 +96,6 @@ impl<'a> Dialogue<'a> {
 
     /// The client's token, and nobody else's.
     async fn token(&mut self, one: &Prepared) -> Result<ProbeToken, NoToken> {
-        if let Some(why) = self.interrupted().await {
-            return Err(NoToken {
-                status: None,
-                code: Some("stopped".to_owned()),
-                detail: format!("was not asked: {why}"),
-            });
-        }
         match &one.credential {
             Credential::Secret(secret) => {
                 self.left = self.left.saturating_sub(1);

@@ -369,7 +369,18 @@ async fn every_request_is_counted_and_a_stop_file_stops_at_once() {
     let templates: BTreeSet<&str> = counted.iter().map(|row| row.template.as_str()).collect();
     assert!(templates.contains("/api/v2/flows/{flowId}"), "{templates:?}");
 
-    std::fs::write(&config.probe.stop_file, "").unwrap();
+    // In the middle of a run: the request that was on its way is the last.
+    let inspector = Inspector::new(&config, &config.orgs[0], org.store.clone(), org.metrics.clone());
+    let stop_at_first = |one: &Observation| {
+        if one.sent {
+            std::fs::write(&config.probe.stop_file, "").unwrap();
+        }
+    };
+    let (none, now) = (Declarations::new(), "2026-11-25T12:00:00Z".parse().unwrap());
+    let report = inspector.run(None, &none, &CancellationToken::new(), &stop_at_first, now).await.unwrap();
+    assert_eq!(report.observations.iter().filter(|one| one.sent).count(), 1);
+    assert!(report.observations.iter().any(|one| one.explanation.contains(".stop-probes exists")));
+
     let stopped = run(&org, &config, &Declarations::new()).await.unwrap_err();
     assert!(matches!(stopped, Error::Stopped(_)), "{stopped}");
     config.probe.enabled = false;
