@@ -319,7 +319,13 @@ fn tell(out: &mut Output, report: &Report) -> io::Result<()> {
         Column::new("severity"),
         Column::prose("what it means"),
     ]);
-    let mut rows: Vec<&Observation> = report.observations.iter().collect();
+    // A client without a token is one line, not one for each thing that was not asked.
+    let (unasked, mut rows): (Vec<&Observation>, Vec<&Observation>) =
+        report.observations.iter().partition(|one| one.verdict == Verdict::Inconclusive && !one.sent);
+    let mut without_token: BTreeMap<&str, (&Observation, usize)> = BTreeMap::new();
+    for one in unasked {
+        without_token.entry(one.client.id.as_str()).or_insert((one, 0)).1 += 1;
+    }
     rows.sort_by_key(|one| (std::cmp::Reverse(one.severity), one.client.name.clone(), one.verdict));
     for one in rows {
         table.row([
@@ -329,6 +335,17 @@ fn tell(out: &mut Output, report: &Report) -> io::Result<()> {
             one.verdict.as_str().replace('_', " ").into(),
             answer(one).into(),
             one.severity.map_or_else(|| Cell::from(""), |severity: Severity| severity.into()),
+            one.explanation.as_str().into(),
+        ]);
+    }
+    for (one, count) in without_token.into_values() {
+        table.row([
+            one.client.name.as_str().into(),
+            format!("{count} operations").into(),
+            "".into(),
+            one.verdict.as_str().into(),
+            answer(one).into(),
+            "".into(),
             one.explanation.as_str().into(),
         ]);
     }

@@ -144,7 +144,7 @@ pub(super) fn probes(page: &mut Page, probes: &[Observation]) -> io::Result<()> 
     page.heading("4 · What the platform really refuses")?;
     let sent = probes.iter().filter(|probe| probe.sent).count();
     page.paragraph(&format!(
-        "A role is a claim. {PROBED} gave its secret, so {} with its own token: each with fresh random ids, so that \
+        "A role is a claim. The owner of {PROBED} gave its secret, so {} with its own token: each with fresh random ids, so that \
          nothing can change whatever the answer is.",
         tried(sent),
     ))?;
