@@ -268,6 +268,7 @@ impl Auditor {
 
         watch(Stage::Recall);
         let history = self.store.history(&self.org).await?;
+        let probes = self.store.probe_standings(&self.org).await?;
         let recall = lap.ms();
 
         watch(Stage::Collect);
@@ -286,6 +287,7 @@ impl Auditor {
             companions: Arc::clone(&self.companions),
             history,
             facts,
+            probes,
             at,
         };
         // Pure and busy: away from the threads that serve HTTP.

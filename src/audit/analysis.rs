@@ -21,6 +21,7 @@ use crate::{
         finding::{self, Finding, Lifecycle, Status},
         message::{self, Letterhead, Message, MessageKind},
         observe::{self, Before, Observed},
+        probe::Standing,
         snapshot::{Change, Settings, Snapshot},
     },
     store::{History, Record, gaps_body, recorded_digest},
@@ -36,6 +37,7 @@ pub(super) struct Input {
     pub(super) companions: Arc<Companions>,
     pub(super) history: History,
     pub(super) facts: Facts,
+    pub(super) probes: Vec<Standing>,
     pub(super) at: DateTime<Utc>,
 }
 
@@ -57,7 +59,7 @@ pub(super) struct Analysis {
 }
 
 pub(super) fn conclude(input: Input) -> Analysis {
-    let Input { org, audit, settings, contracts, companions, history, facts, at } = input;
+    let Input { org, audit, settings, contracts, companions, history, facts, probes, at } = input;
     let past = history.past;
     let before = past.as_ref().map(|past| Before {
         at: past.at,
@@ -78,6 +80,7 @@ pub(super) fn conclude(input: Input) -> Analysis {
         access: &access,
         gaps: &observed.gaps,
         companions: &companions,
+        probes: Some(&probes),
         object_counts: observed.object_counts.as_ref(),
         now: at,
     };

@@ -31,6 +31,10 @@ pub enum Endpoint {
     UserInfo,
     /// The platform's limits (`doctor`).
     Limits,
+    /// Whose token it is.
+    TokenOwner,
+    /// One probe, whatever its operation is.
+    Probe,
 }
 
 impl Endpoint {
@@ -48,6 +52,8 @@ impl Endpoint {
             Self::TokenInfo => "tokens_me",
             Self::UserInfo => "users_me",
             Self::Limits => "organizations_limits",
+            Self::TokenOwner => "tokens_me",
+            Self::Probe => "probe",
         }
     }
 
@@ -65,6 +71,8 @@ impl Endpoint {
             Self::TokenInfo => "GET /api/v2/tokens/me",
             Self::UserInfo => "GET /api/v2/users/me",
             Self::Limits => "GET /api/v2/organizations/limits/namespaces/platform.api",
+            Self::TokenOwner => "GET /api/v2/tokens/me",
+            Self::Probe => "a probe",
         }
     }
 
@@ -82,7 +90,7 @@ impl Endpoint {
                 "authorization:readonly"
             }
             Self::Organisation | Self::Limits => "organization:readonly",
-            Self::TokenInfo | Self::UserInfo => "user-basic-info",
+            Self::TokenInfo | Self::UserInfo | Self::TokenOwner | Self::Probe => "user-basic-info",
         }
     }
 }

@@ -7,6 +7,7 @@
 //! - `open`: the file, its settings, its schema. `error`: what can go wrong with it.
 //! - `record`: the one write of an audit. `body`: the texts that its hashes rest on.
 //! - `past`: a snapshot at any moment (`decoded`: what of it is held). `audits`: lists of what was recorded. `verify`: is it still what it was?
+//! - `probes`: what live tests proved, and what they sent.
 //! - `outbox`: messages on their way to receivers.
 //! - `retain`: what is forgotten. `backup`: a verified copy. `health`: are file and disk well?
 //!
@@ -22,6 +23,7 @@ mod health;
 mod open;
 mod outbox;
 mod past;
+mod probes;
 mod record;
 mod retain;
 #[cfg(test)]

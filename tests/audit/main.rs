@@ -7,6 +7,7 @@
 //! - `least`: the role that deploy/genesys ships is enough, and no more than that.
 //! - `need`: the least role that is proposed is enough, and no more than that; contracts are recorded.
 //! - `reach`: escalation, divisions, scopes, `who-can` and `what-if` against what the platform does.
+//! - `probes`: live tests with clients' own tokens, judged against what the simulator knows.
 //! - `secrets`: no secret leaves the request that needs it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
@@ -17,6 +18,7 @@ mod faults;
 mod harness;
 mod least;
 mod need;
+mod probes;
 mod reach;
 mod secrets;
 mod story;

@@ -8,6 +8,7 @@ mod broken;
 mod calls;
 mod definition;
 mod listings;
+mod probes;
 mod secrets;
 
 use std::{sync::Arc, time::Duration};
@@ -115,6 +116,7 @@ fn org(base: &str) -> Org {
         scope_enforcement: ScopeEnforcement::Unknown,
         contracts: crate::config::Contracts::default(),
         proxy: None,
+        probes: Vec::new(),
     }
 }
 

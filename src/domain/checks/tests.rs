@@ -27,8 +27,15 @@ pub(super) fn audit_counted(
 ) -> Vec<Finding> {
     let companions = Companions::with(&[]);
     let access = Access::new(snapshot);
-    let context =
-        Context { org: "acme", access: &access, gaps, companions: &companions, object_counts, now: when() };
+    let context = Context {
+        org: "acme",
+        access: &access,
+        gaps,
+        companions: &companions,
+        object_counts,
+        probes: None,
+        now: when(),
+    };
     evaluate(&context).flatten().collect()
 }
 

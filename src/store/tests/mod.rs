@@ -3,6 +3,7 @@
 mod copying;
 mod disk;
 mod growth;
+mod probes;
 mod reading;
 mod recording;
 mod retaining;
