@@ -134,13 +134,13 @@ fn one(
 fn reach(access: &Access<'_>, client: &Client, mode: Mode, needs: &[String]) -> BTreeSet<DivisionRef> {
     let power = access.power(client);
     // Without a declared permission nothing says which divisions count.
-    if mode == Mode::None || !power.unseen_roles.is_empty() {
+    if !matches!(mode, Mode::All | Mode::Any) || !power.unseen_roles.is_empty() {
         return BTreeSet::from([DivisionRef::Unknown]);
     }
     let needs: Vec<usize> = needs.iter().filter_map(|name| access.universe.number(name)).collect();
-    let covers = |division: &&DivisionRef| match mode {
-        Mode::All => needs.iter().all(|at| power.covers(*at, division, true)),
-        Mode::Any | Mode::None => needs.iter().any(|at| power.covers(*at, division, true)),
+    let covers = |division: &&DivisionRef| {
+        let mut covered = needs.iter().map(|at| power.covers(*at, division, true));
+        if mode == Mode::All { covered.all(|covered| covered) } else { covered.any(|covered| covered) }
     };
     power.divisions.keys().filter(covers).cloned().collect()
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::Prediction;
 use crate::domain::{
     access::{ALL_SCOPES, Access, acts_by_roles},
-    catalogue::{Mode, Operation},
+    catalogue::Operation,
     inventory::Client,
     permission::PermissionSet,
 };
@@ -45,7 +45,7 @@ impl<'a> Forecast<'a> {
         let predictions = access.may_call(&reach).zip(firmly).map(|((operation, granted), firmly)| {
             let hidden = bound && !in_scope(client, operation);
             match granted {
-                None if operation.mode == Mode::None && !hidden => Prediction::Undeclared,
+                None if !hidden => Prediction::Undeclared,
                 _ if !by_roles => Prediction::Unknown,
                 _ if hidden => Prediction::Refused,
                 Some(true) if firmly => Prediction::Granted,
