@@ -121,3 +121,33 @@ async fn without_credentials_nobody_is_probed() {
     let one = workplace.run(&["probe", CLIENT]).ends_with(0).stdout;
     assert!(one.contains(&format!("credentials: {CLIENT}")), "{one}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contract_says_what_must_be_refused_and_what_must_not() {
+    let workplace = with_credentials(CLIENT).await;
+    std::fs::create_dir(workplace.path("contracts")).unwrap();
+    let contract = format!(
+        "client = \"{CLIENT}\"\nowner = \"bi@example.com\"\npurpose = \"reports\"\n\
+         calls = [\"GET /api/v2/users\", \"GET /api/v2/analytics/conversations/{{id}}/details\"]\n\
+         must_be_denied = [\"PUT /api/v2/authorization/roles/{{roleId}}\", \"DELETE /api/v2/routing/skills/{{id}}\"]\n"
+    );
+    std::fs::write(workplace.path("contracts/reporting.toml"), contract).unwrap();
+    let org = workplace.org("acme");
+    workplace.configure(&format!(
+        "[probe]\nbudget = 40\n{org}contracts = \"contracts\"\n[[org.probe]]\nclient = \"{CLIENT}\"\n\
+         client_secret_file = \"probed-secret\"\n"
+    ));
+    workplace.run(&["audit"]).ends_with(0);
+    let rows = workplace.run(&["probe", "--json"]).json();
+    let row = |operation: &str| {
+        let found = rows.as_array().unwrap().iter().find(|row| row["operation"] == operation);
+        found.unwrap_or_else(|| panic!("{operation} is not in {rows}")).clone()
+    };
+    let put = row("PUT /api/v2/authorization/roles/{roleId}");
+    assert_eq!((&put["verdict"], &put["origin"]), (&json!("not_sent"), &json!("must_be_denied")));
+    assert!(put["explanation"].as_str().unwrap().contains("a PUT may create"), "{put}");
+    let skill = row("DELETE /api/v2/routing/skills/{skillId}");
+    assert_eq!((&skill["verdict"], &skill["origin"]), (&json!("refused"), &json!("must_be_denied")));
+    let users = row("GET /api/v2/users");
+    assert_eq!((&users["expectation"], &users["verdict"]), (&json!("allow"), &json!("allowed")));
+}
