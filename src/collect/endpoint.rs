@@ -25,14 +25,12 @@ pub enum Endpoint {
     OwnSubject,
     /// The organisation's id and name.
     Organisation,
-    /// What the token is (`doctor`).
+    /// What the token is (`doctor`), and whose (probes).
     TokenInfo,
     /// The user behind the token, of which there is none (`doctor`).
     UserInfo,
     /// The platform's limits (`doctor`).
     Limits,
-    /// Whose token it is.
-    TokenOwner,
     /// One probe, whatever its operation is.
     Probe,
 }
@@ -52,7 +50,6 @@ impl Endpoint {
             Self::TokenInfo => "tokens_me",
             Self::UserInfo => "users_me",
             Self::Limits => "organizations_limits",
-            Self::TokenOwner => "tokens_me",
             Self::Probe => "probe",
         }
     }
@@ -71,7 +68,6 @@ impl Endpoint {
             Self::TokenInfo => "GET /api/v2/tokens/me",
             Self::UserInfo => "GET /api/v2/users/me",
             Self::Limits => "GET /api/v2/organizations/limits/namespaces/platform.api",
-            Self::TokenOwner => "GET /api/v2/tokens/me",
             Self::Probe => "a probe",
         }
     }
@@ -90,7 +86,7 @@ impl Endpoint {
                 "authorization:readonly"
             }
             Self::Organisation | Self::Limits => "organization:readonly",
-            Self::TokenInfo | Self::UserInfo | Self::TokenOwner | Self::Probe => "user-basic-info",
+            Self::TokenInfo | Self::UserInfo | Self::Probe => "user-basic-info",
         }
     }
 }

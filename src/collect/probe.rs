@@ -117,10 +117,10 @@ impl Prober {
 
     /// The id of the client that a token was issued to.
     pub async fn owner(&self, token: &ProbeToken) -> Result<String, NoToken> {
-        let request = self.request(token, Method::GET, Endpoint::TokenOwner.path());
+        let request = self.request(token, Method::GET, Endpoint::TokenInfo.path());
         let answer = self
             .transport
-            .once(Endpoint::TokenOwner, request, BODY_BYTES)
+            .once(Endpoint::TokenInfo, request, BODY_BYTES)
             .await
             .map_err(|failure| no_answer(&failure))?;
         let code = refusal::field(&answer.body, "code").as_deref().and_then(stable_code);
