@@ -244,6 +244,7 @@ impl Replay {
             messages: &[],
             object_counts: None,
             pending_removals: &BTreeSet::new(),
+            observations: scopewarden::store::Observations::NONE,
             api_calls: last.api_calls,
             clients: last.clients,
             roles: last.roles,

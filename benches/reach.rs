@@ -66,11 +66,11 @@ fn main() {
     let now: DateTime<Utc> = "2026-11-25T00:00:00Z".parse().unwrap();
     let most = (0..access.universe.len()).max_by_key(|at| holders.of_permission(*at).count_ones(..)).unwrap();
     report("one answer in full: the permission that most clients hold", || {
-        holders.answer(&Asked::Permissions(vec![most]), |_| now).len()
+        holders.answer(&Asked::Permissions(vec![most]), |_| now.into()).len()
     });
     report("one answer in full: directory:*:*", || {
         let asked = Asked::read(&access, "directory:*:*").unwrap();
-        holders.answer(&asked, |_| now).len()
+        holders.answer(&asked, |_| now.into()).len()
     });
     report("escalation of all clients", || {
         let graph = Escalation::new(&access);

@@ -17,22 +17,26 @@ use serde::Serialize;
 use tracing::{Instrument as _, info, info_span, warn};
 use uuid::{NoContext, Timestamp, Uuid};
 
-pub use self::analysis::gauges;
-use self::analysis::{Analysis, Input};
+use self::analysis::{Analysis, Input, Looks};
+pub use self::analysis::{Seen, gauges};
 use crate::{
     collect::{self, Collector},
-    config::{Audit, Config, Org},
+    config::{self, Config, Org},
     domain::{
         Gap, Severity,
+        access::acts_by_roles,
         contract::{Contract, companion::Companions},
         event::Event,
         evidence::Hash,
+        facts::{Facts, Reading},
         finding::Finding,
         message::{self, Letterhead, Message},
         observe,
+        rotation::{self, Budget, Round},
         snapshot::Settings,
+        usage,
     },
-    store::{self, Failure, Store},
+    store::{self, Failure, History, Store},
     telemetry::{AuditGauges, Metrics},
 };
 
@@ -44,11 +48,38 @@ pub struct Auditor {
     contracts: Arc<[Contract]>,
     companions: Arc<Companions>,
     collector: Collector,
+    observing: Observing,
     store: Store,
     metrics: Arc<Metrics>,
     addressing: Arc<Addressing>,
     /// Why the last audit's failure could not be recorded, until somebody asks.
     trouble: Option<store::Error>,
+}
+
+/// What audits look at beside the configuration, and how much that may cost.
+#[derive(Clone, Copy, Debug)]
+struct Observing {
+    /// As configured; `None`: as many as look at every client once a day.
+    grant_calls: Option<u32>,
+    runs_a_day: u32,
+    usage: bool,
+    usage_days: u32,
+}
+
+impl Observing {
+    fn of(audit: &config::Audit) -> Self {
+        Self {
+            grant_calls: audit.grant_calls,
+            runs_a_day: audit.runs_a_day(),
+            usage: audit.usage,
+            usage_days: audit.usage_window_days,
+        }
+    }
+
+    /// Calls for grants where so many clients take turns.
+    fn budget(self, clients: usize) -> Budget {
+        self.grant_calls.map_or_else(|| Budget::daily(clients, self.runs_a_day), Budget::fixed)
+    }
 }
 
 /// Whom audits tell, and how. Unlike the connection, it may change from one audit to the next.
@@ -166,7 +197,7 @@ impl Auditor {
         store: Store,
         metrics: Arc<Metrics>,
     ) -> Result<Self, collect::Error> {
-        let Audit { catalogue_max_age, definition, definition_max_age, timeout, .. } = config.audit;
+        let config::Audit { catalogue_max_age, definition, definition_max_age, timeout, .. } = config.audit;
         let mut collector = Collector::new(org, catalogue_max_age, Arc::clone(&metrics))?;
         if definition {
             collector = collector.with_definition(definition_max_age, timeout);
@@ -177,6 +208,7 @@ impl Auditor {
             contracts: Arc::clone(&org.contracts.list),
             companions: Arc::new(config.companions()),
             collector,
+            observing: Observing::of(&config.audit),
             store,
             metrics,
             addressing: Arc::new(Addressing::of(config)),
@@ -273,7 +305,8 @@ impl Auditor {
 
         watch(Stage::Collect);
         let known = observe::known(history.past.as_ref().map(|past| &past.snapshot));
-        let facts = self.collector.gather(&known, clock.started).await?;
+        let mut facts = self.collector.gather(&known, clock.started).await?;
+        let round = self.observe(&history, &mut facts, clock.started).await;
         let api_calls = facts.api_calls;
         let collect = lap.ms();
 
@@ -288,7 +321,9 @@ impl Auditor {
             history,
             facts,
             probes,
+            round,
             at,
+            looks: Looks { grants: self.observing.grant_calls != Some(0), usage: self.observing.usage },
         };
         // Pure and busy: away from the threads that serve HTTP.
         let analysis = tokio::task::spawn_blocking(move || analysis::conclude(input))
@@ -300,6 +335,45 @@ impl Auditor {
         let analyse = lap.ms();
         let timings = Timings { recall, collect, analyse, record: 0 };
         Ok(Concluded { analysis, messages, at, api_calls, timings })
+    }
+
+    /// Asks what some clients are granted and, once a day, what all of them called: no audit fails by it.
+    async fn observe(&mut self, history: &History, facts: &mut Facts, now: DateTime<Utc>) -> Round {
+        let before = history.past.as_ref().map(|past| &past.snapshot);
+        let clients = facts.clients.iter().filter(|client| acts_by_roles(client)).count();
+        let (budget, runs) = (self.observing.budget(clients), self.observing.runs_a_day);
+        let round = rotation::round(&facts.clients, &facts.roles, before, &history.turns, budget);
+        if let Some(days) = rotation::days_for_all(clients, budget, runs).filter(|days| *days > 1.0) {
+            warn!(
+                clients,
+                grant_calls = budget.share,
+                audits_a_day = runs,
+                "what clients are granted is confirmed once in {days:.1} days, not once a day: audit more often, or raise \
+                 audit.grant_calls"
+            );
+        }
+        if !round.ask.is_empty() {
+            // To the first audit everybody is new. It looks at whom it can without waiting, and the next ones go on.
+            let is_first = before.is_none() && self.observing.grant_calls.is_none();
+            let must = if is_first { 0 } else { round.must };
+            self.collector.grants(&round.ask, must, facts, now).await;
+        }
+        for gap in &mut facts.grants.gaps {
+            let turn = gap.subject.as_deref().and_then(|id| history.turns.get(id));
+            gap.stale_since = match gap.subject {
+                Some(_) => turn.and_then(|turn| turn.confirmed),
+                None => rotation::oldest(&round.members, &history.turns),
+            };
+        }
+        let counted = history.usage.as_ref().map(|tally| tally.window.to);
+        if self.observing.usage && usage::is_due(counted, now) {
+            let window = usage::Window::last(self.observing.usage_days, now);
+            self.collector.usage(window, facts, now).await;
+            if let Reading::Gap(gap) = &mut facts.usage {
+                gap.stale_since = counted;
+            }
+        }
+        round
     }
 
     fn letterhead<'a>(&'a self, audit: &'a str, chain_head: Hash, at: DateTime<Utc>) -> Letterhead<'a> {

@@ -333,6 +333,25 @@ fn a_file_that_is_no_configuration_is_refused_whole() {
 }
 
 #[test]
+fn audits_of_the_quietest_day_are_counted() {
+    let folder = TempDir::new().unwrap();
+    for (schedule, runs) in [
+        ("0 */15 * * * *", 96),
+        ("0 7 * * *", 1),
+        ("*/30 8-17 * * 1-5", 20),
+        ("0 0 1 1 *", 1),
+        ("* * * * * *", 1440),
+        ("0 0 0 * * 1", 1),
+    ] {
+        let file = folder.path().join("scopewarden.toml");
+        let text = fs::read_to_string(fixtures().join("good-minimal.toml")).unwrap();
+        fs::write(&file, format!("{text}\n[audit]\nschedule = \"{schedule}\"\n")).unwrap();
+        let config = Config::load_in(Some(&file), &environment(&[])).unwrap();
+        assert_eq!(config.audit.runs_a_day(), runs, "{schedule}");
+    }
+}
+
+#[test]
 fn lists_are_bounded() {
     let org = |index: usize| minimal().replace("\"acme\"", &format!("\"acme-{index}\""));
     let receiver = |index: usize| {

@@ -204,7 +204,9 @@ fn the_same_seed_tells_of_the_same_organisation() {
                 text(&finding["title"]).to_owned(),
             )
         };
-        list(&document["audits"][0]["findings"]).iter().map(of).collect()
+        // Whose grants the first audit looks at goes by id, so it differs from seed to seed.
+        let findings = list(&document["audits"][0]["findings"]).iter();
+        findings.filter(|finding| finding["status"] != "unknown").map(of).collect()
     };
     let names = |facts: &BTreeSet<(String, String, String)>| -> BTreeSet<(String, String)> {
         facts.iter().map(|(_, name, title)| (name.clone(), title.clone())).collect()

@@ -181,6 +181,37 @@ async fn a_file_of_version_1_is_brought_up_to_date_with_all_that_is_in_it() {
     assert_eq!(definitions(&path).await, definitions(&fresh).await);
 }
 
+/// A file as the program made it at schema version 3, brought there by the program's own steps.
+#[tokio::test]
+async fn a_file_of_version_3_gets_the_tables_of_what_is_observed_and_keeps_its_evidence() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("old.db");
+    let pool = version_1(&path).await;
+    let steps = [
+        (1, "initial", include_str!("../migrations/0001_initial.sql")),
+        (2, "retention", include_str!("../migrations/0002_retention.sql")),
+        (3, "dead_letters", include_str!("../migrations/0003_dead_letters.sql")),
+    ];
+    let steps = steps.map(|(version, name, sql)| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    });
+    Migrator::with_migrations(steps.into()).run(&pool).await.unwrap();
+    pool.close().await;
+
+    let store = Store::open(&path).await.unwrap();
+    assert_eq!(store.turns("acme").await.unwrap().len(), 0);
+    assert_eq!(store.usage("acme").await.unwrap(), None);
+    store.close().await;
+    let pool = raw(&path).await;
+    assert_eq!(number(&pool, "SELECT COUNT(*) FROM version JOIN object USING (hash)").await, 1);
+    let bad =
+        sqlx::query("INSERT INTO grant_turn VALUES (1, 'c1', 0, NULL, 2)").execute(&pool).await.unwrap_err();
+    assert!(bad.to_string().contains("CHECK constraint"), "{bad}");
+    let fresh = folder.path().join("fresh.db");
+    Store::open(&fresh).await.unwrap().close().await;
+    assert_eq!(definitions(&path).await, definitions(&fresh).await);
+}
+
 async fn definitions(path: &Path) -> Vec<String> {
     sqlx::query_scalar("SELECT name || ' ' || COALESCE(sql, '') FROM sqlite_schema ORDER BY name")
         .fetch_all(&raw(path).await)

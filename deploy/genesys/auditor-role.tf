@@ -15,7 +15,7 @@ terraform {
 
 resource "genesyscloud_auth_role" "scopewarden_auditor" {
   name        = "scopewarden read-only"
-  description = "Reads OAuth clients and roles for scopewarden, and nothing else"
+  description = "Reads OAuth clients, roles and grants for scopewarden, and nothing else"
 
   permission_policies {
     domain      = "oauth"
@@ -26,6 +26,12 @@ resource "genesyscloud_auth_role" "scopewarden_auditor" {
   permission_policies {
     domain      = "authorization"
     entity_name = "role"
+    action_set  = ["view"]
+  }
+
+  permission_policies {
+    domain      = "authorization"
+    entity_name = "grant"
     action_set  = ["view"]
   }
 }

@@ -3,28 +3,33 @@
 //! Enters: the past, the facts, and `at`. Leaves: an [`Analysis`], from which the record, the messages, the gauges and
 //! the report are made. Must never: do I/O or read a clock.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 
 use super::{Report, Timings};
 use crate::{
     domain::{
-        Gap,
-        access::Access,
+        ClientId, Gap,
+        access::{Access, acts_by_roles},
         checks,
-        contract::{Contract, companion::Companions},
+        contract::{Contract, Declared, companion::Companions},
         drift,
         event::Event,
         evidence::{self, Hash, Link},
-        facts::Facts,
+        facts::{Facts, Reading},
         finding::{self, Finding, Lifecycle, Status},
         message::{self, Letterhead, Message, MessageKind},
         observe::{self, Before, Observed},
         probe::Standing,
+        rotation::{self, Round, Turns},
         snapshot::{Change, Settings, Snapshot},
+        usage::{Tally, Usage},
     },
-    store::{History, Record, gaps_body, recorded_digest},
+    store::{History, Observations, Record, gaps_body, recorded_digest},
     telemetry::AuditGauges,
 };
 
@@ -38,7 +43,19 @@ pub(super) struct Input {
     pub(super) history: History,
     pub(super) facts: Facts,
     pub(super) probes: Vec<Standing>,
+    /// Whose turn it was to be asked about.
+    pub(super) round: Round,
+    pub(super) looks: Looks,
     pub(super) at: DateTime<Utc>,
+}
+
+/// What this organisation's audits look at beside its configuration.
+#[derive(Clone, Copy)]
+pub(super) struct Looks {
+    /// Grants from the clients' own side.
+    pub(super) grants: bool,
+    /// What clients called.
+    pub(super) usage: bool,
 }
 
 /// What an audit concluded, before it is written.
@@ -56,11 +73,27 @@ pub(super) struct Analysis {
     closed: Vec<Arc<Finding>>,
     configuration: Hash,
     recorded: Hash,
+    /// Turns that are not what they were.
+    turned: Turns,
+    /// Clients that take no turns any more.
+    gone: Vec<ClientId>,
+    /// What clients called, if it was counted now.
+    counted: Option<Tally>,
+    seen: Seen,
 }
 
 pub(super) fn conclude(input: Input) -> Analysis {
-    let Input { org, audit, settings, contracts, companions, history, facts, probes, at } = input;
+    let Input { org, audit, settings, contracts, companions, history, mut facts, probes, round, looks, at } =
+        input;
     let past = history.past;
+    let turned = rotation::settle(&round, &facts.grants.asked(), &history.turns, at);
+    let counted = match std::mem::replace(&mut facts.usage, Reading::NotDue) {
+        Reading::Seen(tally) => Some(tally),
+        other => {
+            facts.usage = other;
+            None
+        }
+    };
     let before = past.as_ref().map(|past| Before {
         at: past.at,
         snapshot: &past.snapshot,
@@ -73,8 +106,23 @@ pub(super) fn conclude(input: Input) -> Analysis {
     let changes = snapshot.changes_since(old);
 
     let access = Access::new(snapshot);
-    let events = old.map(|old| drift::between(&org, &audit, old, snapshot)).unwrap_or_default();
+    let mut events = old.map(|old| drift::between(&org, &audit, old, snapshot)).unwrap_or_default();
+    drift::date(&mut events, |client| {
+        let (before, now) = (history.turns.get(client)?.confirmed?, turned.get(client)?.confirmed?);
+        Some(drift::Window { from: before, to: now })
+    });
 
+    let mut turns = history.turns;
+    turns.extend(turned.iter().map(|(id, turn)| (id.clone(), *turn)));
+    let gone: Vec<ClientId> = turns.keys().filter(|id| !round.members.contains(*id)).cloned().collect();
+    turns.retain(|id, _| round.members.contains(id));
+    let usage =
+        counted.as_ref().or(history.usage.as_ref()).map(|tally| Usage::join(tally, access.operations));
+    let declared = snapshot.contracts.values().filter_map(|contract| {
+        let client = contract.pinned.clone()?;
+        Some((client, Declared::by_contract(&access, contract).calls))
+    });
+    let declared: BTreeMap<ClientId, BTreeSet<usize>> = declared.collect();
     let context = checks::Context {
         org: &org,
         access: &access,
@@ -83,6 +131,10 @@ pub(super) fn conclude(input: Input) -> Analysis {
         probes: Some(&probes),
         object_counts: observed.object_counts.as_ref(),
         now: at,
+        turns: (looks.grants || !turns.is_empty()).then_some(&turns),
+        usage: usage.as_ref(),
+        counts_usage: looks.usage,
+        declared: (!declared.is_empty()).then_some(&declared),
     };
     let found = checks::evaluate(&context);
     let seen = |client: &_| snapshot.clients.contains_key(client);
@@ -111,6 +163,13 @@ pub(super) fn conclude(input: Input) -> Analysis {
         closed,
         configuration,
         recorded,
+        seen: Seen {
+            grants_confirmed: rotation::oldest(&round.members, &turns),
+            usage_until: usage.as_ref().map(|usage| usage.window.to),
+        },
+        turned,
+        gone,
+        counted,
         observed,
     }
 }
@@ -169,6 +228,11 @@ impl Analysis {
             messages,
             object_counts: self.observed.object_counts.as_ref(),
             pending_removals: &self.observed.pending_removals,
+            observations: Observations {
+                turns: &self.turned,
+                gone: &self.gone,
+                usage: self.counted.as_ref(),
+            },
             api_calls,
             clients: count(self.observed.snapshot.clients.len()),
             roles: count(self.observed.snapshot.roles.len()),
@@ -177,7 +241,8 @@ impl Analysis {
 
     /// What the metrics show; how long it took is for the caller to add.
     pub(super) fn gauges(&self, at: DateTime<Utc>) -> AuditGauges {
-        gauges(&self.observed.snapshot, self.life.open.iter().map(Arc::as_ref), &self.observed.gaps, at)
+        let open = self.life.open.iter().map(Arc::as_ref);
+        gauges(&self.observed.snapshot, open, &self.observed.gaps, self.seen, at)
     }
 
     pub(super) fn into_report(
@@ -205,11 +270,34 @@ impl Analysis {
     }
 }
 
+/// How old what was observed beside the configuration is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seen {
+    /// When the client that has waited longest was last seen with its grants; `None`: some never were.
+    pub grants_confirmed: Option<DateTime<Utc>>,
+    /// Up to when clients' calls are counted.
+    pub usage_until: Option<DateTime<Utc>>,
+}
+
+impl Seen {
+    /// As the record has it.
+    pub fn of(history: &History) -> Self {
+        let clients = history.past.iter().flat_map(|past| past.snapshot.clients.values());
+        let members =
+            clients.filter(|client| acts_by_roles(client)).map(|client| client.id.clone()).collect();
+        Self {
+            grants_confirmed: rotation::oldest(&members, &history.turns),
+            usage_until: history.usage.as_ref().map(|tally| tally.window.to),
+        }
+    }
+}
+
 /// What the metrics show of a recorded audit, fresh or restored from the store. `duration_s` is left at 0.
 pub fn gauges<'a>(
     snapshot: &Snapshot,
     findings: impl IntoIterator<Item = &'a Finding>,
     gaps: &[Gap],
+    seen: Seen,
     at: DateTime<Utc>,
 ) -> AuditGauges {
     let mut clients = BTreeMap::new();
@@ -224,5 +312,7 @@ pub fn gauges<'a>(
     for gap in gaps {
         *missing.entry(gap.fact).or_default() += 1;
     }
-    AuditGauges { finished_at: at, duration_s: 0.0, clients, findings: open, gaps: missing }
+    let Seen { grants_confirmed, usage_until } = seen;
+    let (finished_at, duration_s, findings, gaps) = (at, 0.0, open, missing);
+    AuditGauges { finished_at, duration_s, clients, findings, gaps, grants_confirmed, usage_until }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use reqwest::header::IF_NONE_MATCH;
 use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
 use tokio::time::Instant;
 use tracing::warn;
 use url::Url;
@@ -47,11 +48,13 @@ struct Token {
     renew_at: Instant,
 }
 
-/// A GET.
+/// A call that only reads: a GET, or a POST that asks a question.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request<'a> {
     pub(super) endpoint: Endpoint,
     pub(super) url: &'a Url,
+    /// The body of a POST; `None`: a GET.
+    pub(super) question: Option<&'a Value>,
     /// The `ETag` of what is known already: then 304 is an answer too.
     pub(super) unless: Option<&'a str>,
     pub(super) delivery: Delivery<'a>,
@@ -131,10 +134,24 @@ impl Api {
         moment: Moment,
     ) -> Result<Vec<u8>, Error> {
         let delivery = self.transport.in_memory();
-        Ok(self.answer(Request { endpoint, url, unless: None, delivery }, moment).await?.body)
+        let request = Request { endpoint, url, question: None, unless: None, delivery };
+        Ok(self.answer(request, moment).await?.body)
     }
 
-    /// The answer to a GET: 200, or 304 if the request allowed it. A refused token is renewed once.
+    /// The body of the answer to a POST that asks a question and changes nothing: it may be sent again.
+    pub(super) async fn ask(
+        &mut self,
+        endpoint: Endpoint,
+        question: &Value,
+        moment: Moment,
+    ) -> Result<Vec<u8>, Error> {
+        let url = self.url(endpoint);
+        let delivery = self.transport.in_memory();
+        let request = Request { endpoint, url: &url, question: Some(question), unless: None, delivery };
+        Ok(self.answer(request, moment).await?.body)
+    }
+
+    /// The answer to a call: 200 or 202, or 304 if the request allowed it. A refused token is renewed once.
     pub(super) async fn answer(&mut self, request: Request<'_>, moment: Moment) -> Result<Answer, Error> {
         let endpoint = request.endpoint;
         self.authenticate(moment).await?;
@@ -147,7 +164,7 @@ impl Api {
             answer = self.call(request).await?;
         }
         match answer.status {
-            200 => Ok(answer),
+            200 | 202 => Ok(answer),
             304 if request.unless.is_some() => Ok(answer),
             status => {
                 if status == 401 {
@@ -161,14 +178,22 @@ impl Api {
     /// The status of whatever a GET is answered with; `None`: there was no answer.
     pub(super) async fn status(&self, endpoint: Endpoint, url: &Url) -> Option<u16> {
         let delivery = self.transport.in_memory();
-        let answer = self.call(Request { endpoint, url, unless: None, delivery }).await;
+        let answer = self.call(Request { endpoint, url, question: None, unless: None, delivery }).await;
         answer.ok().map(|answer| answer.status)
     }
 
-    async fn call(&self, Request { endpoint, url, unless, delivery }: Request<'_>) -> Result<Answer, Error> {
+    async fn call(
+        &self,
+        Request { endpoint, url, question, unless, delivery }: Request<'_>,
+    ) -> Result<Answer, Error> {
         let request = || {
             let token = self.token.as_ref().map_or("", |token| token.value.expose_secret());
-            let request = self.transport.client().get(url.clone()).bearer_auth(token);
+            let client = self.transport.client();
+            let request = match question {
+                None => client.get(url.clone()),
+                Some(question) => client.post(url.clone()).json(question),
+            };
+            let request = request.bearer_auth(token);
             match unless {
                 Some(etag) => request.header(IF_NONE_MATCH, etag),
                 None => request,
@@ -180,6 +205,17 @@ impl Api {
     /// The address of a call.
     pub(super) fn url(&self, endpoint: Endpoint) -> Url {
         under(&self.base, endpoint.path())
+    }
+
+    /// The address of a call about one thing: `id` stands where the path has a part in braces.
+    pub(super) fn url_of(&self, endpoint: Endpoint, id: &str) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty();
+            let parts = endpoint.path().trim_start_matches('/').split('/');
+            segments.extend(parts.map(|part| if part.starts_with('{') { id } else { part }));
+        }
+        url
     }
 
     /// The address that an answer names as its next page. Refused unless it is on the API's own host, because the

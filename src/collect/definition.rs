@@ -123,7 +123,9 @@ impl Definitions {
         let url = api.url(ENDPOINT);
         let unless = self.last.as_ref().and_then(|last| last.etag.as_deref());
         let delivery = Delivery { spool: Some(&spool), request: self.time, call: self.time };
-        let answer = api.answer(Request { endpoint: ENDPOINT, url: &url, unless, delivery }, moment).await?;
+        let answer = api
+            .answer(Request { endpoint: ENDPOINT, url: &url, question: None, unless, delivery }, moment)
+            .await?;
         let spool = spool.into_inner();
         let hash = spool.hash();
         if let Some(last) = &mut self.last

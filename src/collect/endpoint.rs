@@ -2,7 +2,7 @@
 //! needs.
 //!
 //! Enters: nothing. Leaves: paths, metric labels, and what to grant when the platform refuses.
-//! Must never: grow a call whose number depends on how many clients there are.
+//! Must never: grow a call whose number depends on how many clients there are, without a bound for each audit.
 
 use std::fmt;
 
@@ -33,6 +33,16 @@ pub enum Endpoint {
     Limits,
     /// One probe, whatever its operation is.
     Probe,
+    /// What one client is granted, from its own side. As many calls as the audit's budget has.
+    Subject,
+    /// Asks for a count of what clients called.
+    UsageJob,
+    /// Whether that count is made, and its pages.
+    UsageJobResults,
+    /// The same by the platform's older query.
+    UsageQuery,
+    /// Its results.
+    UsageQueryResults,
 }
 
 impl Endpoint {
@@ -51,6 +61,11 @@ impl Endpoint {
             Self::UserInfo => "users_me",
             Self::Limits => "organizations_limits",
             Self::Probe => "probe",
+            Self::Subject => "subject_grants",
+            Self::UsageJob => "usage_job",
+            Self::UsageJobResults => "usage_job_results",
+            Self::UsageQuery => "usage_query",
+            Self::UsageQueryResults => "usage_query_results",
         }
     }
 
@@ -69,10 +84,20 @@ impl Endpoint {
             Self::UserInfo => "GET /api/v2/users/me",
             Self::Limits => "GET /api/v2/organizations/limits/namespaces/platform.api",
             Self::Probe => "a probe",
+            Self::Subject => "GET /api/v2/authorization/subjects/{subjectId}",
+            Self::UsageJob => "POST /api/v2/usage/aggregates/query/jobs",
+            Self::UsageJobResults => "GET /api/v2/usage/aggregates/query/jobs/{jobId}",
+            Self::UsageQuery => "POST /api/v2/usage/query",
+            Self::UsageQueryResults => "GET /api/v2/usage/query/{executionId}/results",
         }
     }
 
-    /// The path alone.
+    /// Whether it is about what clients called.
+    pub(super) fn is_usage(self) -> bool {
+        matches!(self, Self::UsageJob | Self::UsageJobResults | Self::UsageQuery | Self::UsageQueryResults)
+    }
+
+    /// The path alone; a part in braces stands for an id.
     pub(super) fn path(self) -> &'static str {
         self.as_str().split_once(' ').map_or("", |(_, path)| path)
     }
@@ -80,11 +105,19 @@ impl Endpoint {
     /// The scope that lets the call through where an organisation enforces scopes.
     pub(super) fn scope(self) -> &'static str {
         match self {
-            Self::Token | Self::Clients => "oauth:readonly",
+            Self::Token
+            | Self::Clients
+            | Self::UsageJob
+            | Self::UsageJobResults
+            | Self::UsageQuery
+            | Self::UsageQueryResults => "oauth:readonly",
             // The definition states no scope for itself.
-            Self::Roles | Self::Divisions | Self::Permissions | Self::Definition | Self::OwnSubject => {
-                "authorization:readonly"
-            }
+            Self::Roles
+            | Self::Divisions
+            | Self::Permissions
+            | Self::Definition
+            | Self::OwnSubject
+            | Self::Subject => "authorization:readonly",
             Self::Organisation | Self::Limits => "organization:readonly",
             Self::TokenInfo | Self::UserInfo | Self::Probe => "user-basic-info",
         }

@@ -64,6 +64,14 @@ pub enum Error {
         /// Which folder, and what to do.
         detail: String,
     },
+    /// The platform does not know what was asked for.
+    #[error("{endpoint}: {detail}")]
+    NotFound {
+        /// The call.
+        endpoint: Endpoint,
+        /// What is not known.
+        detail: String,
+    },
     /// A listing kept moving while it was read.
     #[error("{endpoint}: {detail}")]
     Inconsistent {
@@ -83,7 +91,7 @@ impl Error {
             Self::RateLimited { .. } => "rate_limited",
             Self::Server { .. } => "server",
             Self::Network { .. } => "network",
-            Self::InvalidResponse { .. } => "invalid_response",
+            Self::InvalidResponse { .. } | Self::NotFound { .. } => "invalid_response",
             Self::Storage { .. } => "storage",
             Self::Inconsistent { .. } => "inconsistent",
         }
@@ -98,6 +106,7 @@ impl Error {
             | Self::Forbidden { .. }
             | Self::InvalidResponse { .. }
             | Self::Storage { .. }
+            | Self::NotFound { .. }
             | Self::Inconsistent { .. } => false,
         }
     }

@@ -173,7 +173,7 @@ impl Asked<'_> {
         }
         let delivery = self.collector.api.transport.in_memory();
         let (before, began) = (self.moment.now(), Instant::now());
-        let request = Request { endpoint, url: &url, unless: None, delivery };
+        let request = Request { endpoint, url: &url, question: None, unless: None, delivery };
         let answer = self.collector.api.answer(request, self.moment).await?;
         self.seen.rate = self.seen.rate.or_else(|| rate(&answer.headers));
         if self.seen.clock.is_none() {

@@ -2,11 +2,12 @@
 //!
 //! Enters: one organisation's configuration, what the previous audit knew, `now`. Leaves: [`Facts`], in which every
 //! optional fact that could not be read is a gap. Must never: judge what it reads, write anything to the platform,
-//! make one call for each client, or let a secret out of the request that needs it.
+//! make one call for each client beyond the budget that it is given, or let a secret out of the request that needs it.
 //!
 //! An audit costs one call for the clients, one for the auditor's own grants, one for each hundred roles and each
-//! hundred divisions, and the catalogue when it is due; plus a token when there is none. Read [`Collector::gather`]
-//! first, then `pages` (listings that move), `api` (the token), `transport` (limits and retries), `wire` (shapes).
+//! hundred divisions, and the catalogue when it is due; plus a token when there is none. Then come as many calls for
+//! clients' grants as the audit's budget has, and once a day those for what clients called. Read [`Collector::gather`]
+//! first, then `grants` and `usage`, `pages` (listings that move), `api` (the token), `transport` (limits and retries), `wire` (shapes).
 
 mod api;
 mod condition;
@@ -14,6 +15,7 @@ mod definition;
 mod endpoint;
 mod error;
 mod examine;
+mod grants;
 mod json;
 mod pace;
 mod pages;
@@ -21,6 +23,7 @@ pub mod probe;
 pub mod proposed;
 mod refusal;
 mod transport;
+mod usage;
 mod wire;
 
 #[cfg(test)]
@@ -54,10 +57,11 @@ pub use self::{
 use crate::{
     config::Org,
     domain::{
-        Fact, Gap,
+        ClientId, Fact, Gap,
         catalogue::Catalogue,
-        facts::{DivisionsSeen, Facts, Known, Reading, unknown_permissions},
+        facts::{DivisionsSeen, Facts, GrantsSeen, Known, Reading, unknown_permissions},
         inventory::{Client, OwnGrants, Role},
+        usage::Window,
     },
     telemetry::Metrics,
 };
@@ -74,6 +78,7 @@ pub struct Collector {
     catalogue_read: Option<DateTime<Utc>>,
     /// `None`: the platform's definition is not to be asked for.
     definitions: Option<Definitions>,
+    usage: usage::Usage,
 }
 
 /// A listing of the platform: which, with what query, and what each entity is.
@@ -98,7 +103,13 @@ impl Collector {
         limits: Limits,
     ) -> Result<Self, Error> {
         let transport = Transport::new(org, limits, metrics)?;
-        Ok(Self { api: Api::new(org, transport), catalogue_max_age, catalogue_read: None, definitions: None })
+        Ok(Self {
+            api: Api::new(org, transport),
+            catalogue_max_age,
+            catalogue_read: None,
+            definitions: None,
+            usage: usage::Usage::default(),
+        })
     }
 
     /// Reads the platform's definition too, again when it is older than `max_age`, in audits that may take `audit`.
@@ -134,8 +145,25 @@ impl Collector {
             catalogue,
             operations,
             own_grants,
+            grants: GrantsSeen::default(),
+            usage: Reading::NotDue,
             api_calls: self.api.transport.take_sent(),
         })
+    }
+
+    /// What these clients are granted, asked from their own side: one call each, in this order. The first `must` of them
+    /// wait for the rate limit if need be; the round ends with the first of the others that would have to. `facts` says
+    /// of its other calls how many there were; these are added.
+    pub async fn grants(&mut self, clients: &[ClientId], must: usize, facts: &mut Facts, now: DateTime<Utc>) {
+        facts.grants = grants::read(&mut self.api, clients, must, Moment::new(now)).await;
+        facts.api_calls += self.api.transport.take_sent();
+    }
+
+    /// What clients called in `window`, at most [`usage::CALLS`] calls and a few seconds at a time: what is not finished
+    /// by then is `NotDue` and collected by a later audit, whatever its `window`.
+    pub async fn usage(&mut self, window: Window, facts: &mut Facts, now: DateTime<Utc>) {
+        facts.usage = usage::read(&mut self.usage, &mut self.api, window, Moment::new(now)).await;
+        facts.api_calls += self.api.transport.take_sent();
     }
 
     /// The organisation's id and name.

@@ -35,6 +35,8 @@ struct State {
     limiter: Limiter,
     /// Others have used up the share: nothing is sent before.
     closed_until: Option<Instant>,
+    /// A place was taken for a call that is still to come.
+    reserved: bool,
 }
 
 type Limiter = RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Nanos>>;
@@ -42,7 +44,7 @@ type Limiter = RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<N
 impl Pace {
     pub(super) fn new() -> Self {
         let limiter = limiter(ASSUMED_PER_MINUTE);
-        Self(Mutex::new(State { allowed: ASSUMED_PER_MINUTE, limiter, closed_until: None }))
+        Self(Mutex::new(State { allowed: ASSUMED_PER_MINUTE, limiter, closed_until: None, reserved: false }))
     }
 
     /// Waits until one more call fits.
@@ -52,9 +54,21 @@ impl Pace {
         }
     }
 
+    /// Takes a place for the next call, if one is free now.
+    pub(super) fn reserve(&self) -> bool {
+        let is_free = self.take().is_none();
+        if is_free {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).reserved = true;
+        }
+        is_free
+    }
+
     /// Takes a place, or says how long until the next try.
     fn take(&self) -> Option<Duration> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::take(&mut state.reserved) {
+            return None;
+        }
         let now = Instant::now();
         if let Some(until) = state.closed_until.filter(|until| *until > now) {
             return Some(until - now);

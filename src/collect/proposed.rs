@@ -51,12 +51,12 @@ fn of(raw: Result<&RawValue, Mismatch>) -> Result<Proposed, Mismatch> {
     let has = |name: &str| fields.contains(name);
     if has("authorizedGrantType") {
         let (id, stand_in) = identity(&record)?;
-        let value = wire::client_of(&record, &stand_in)?;
+        let value = wire::client_of(&record, Some(&stand_in))?;
         return Ok(Proposed::Client(Written { id, fields, value }));
     }
     if has("permissionPolicies") || has("permissions") {
         let (id, stand_in) = identity(&record)?;
-        let value = wire::role_of(&record, &stand_in)?;
+        let value = wire::role_of(&record, Some(&stand_in))?;
         return Ok(Proposed::Role(Written { id, fields, value }));
     }
     Ok(Proposed::Other(fields))

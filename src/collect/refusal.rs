@@ -50,6 +50,14 @@ pub(super) fn of_call(endpoint: Endpoint, status: u16, body: &[u8]) -> Error {
                      compiled-in table answers and this is no gap"
                 .to_owned(),
         },
+        (404, _) if endpoint == Endpoint::Subject => Error::NotFound {
+            endpoint,
+            detail: "the platform knows no such subject (404), although it lists the client".to_owned(),
+        },
+        (404, _) if endpoint.is_usage() => Error::NotFound {
+            endpoint,
+            detail: "answered 404: the platform does not offer this query here, or has dropped it".to_owned(),
+        },
         (404, _) => Error::InvalidResponse {
             endpoint,
             detail: "answered 404: `region` or `api_url` is not the API's".to_owned(),

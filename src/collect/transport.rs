@@ -146,6 +146,11 @@ impl Transport {
         &self.client
     }
 
+    /// Whether a call could be made without waiting; if so, its place is kept for the next one.
+    pub(super) fn has_room(&self) -> bool {
+        self.pace.reserve()
+    }
+
     /// Requests sent since the last call of this function.
     pub(super) fn take_sent(&self) -> u32 {
         self.sent.swap(0, Ordering::Relaxed)
@@ -310,7 +315,7 @@ impl Transport {
         let announced = response.content_length();
         let headers = std::mem::take(response.headers_mut());
         let body = match delivery.spool {
-            _ if status != 200 => read_some(response, REFUSAL_BYTES).await,
+            _ if !matches!(status, 200 | 202) => read_some(response, REFUSAL_BYTES).await,
             None => self.read(endpoint, response, announced).await?,
             Some(spool) => {
                 self.pour(endpoint, response, announced, spool, delivery.request).await?;

@@ -13,9 +13,10 @@ use super::{
     json::{Mismatch, Object, count, document, flag, identifier, list, object, text, whole, words},
 };
 use crate::domain::{
-    DivisionId, DivisionRef,
+    ClientId, DivisionId, DivisionRef,
     catalogue::PermissionFacts,
-    inventory::{Client, ClientState, Division, Grant, GrantType, OwnGrants, Policy, Role},
+    inventory::{Client, ClientState, Division, Grant, GrantType, ObservedGrants, OwnGrants, Policy, Role},
+    usage::Calls,
 };
 
 /// One page of a listing, or all of it.
@@ -49,13 +50,11 @@ pub(super) fn page<T>(
 }
 
 pub(super) fn client(raw: &RawValue) -> Result<Client, Mismatch> {
-    let record = object(raw)?;
-    let id = record.required("id", identifier)?;
-    client_of(&record, &id)
+    client_of(&object(raw)?, None)
 }
 
-/// A client's record under an id, which the record need not carry.
-pub(super) fn client_of(record: &Object<'_>, id: &str) -> Result<Client, Mismatch> {
+/// A client's record, under an id of ours if there is one: the record need not carry it then.
+pub(super) fn client_of(record: &Object<'_>, id: Option<&str>) -> Result<Client, Mismatch> {
     let grant_type = GrantType::from(record.required("authorizedGrantType", text)?);
     let author = |raw| object(raw)?.optional("id", text);
     Ok(Client {
@@ -65,13 +64,17 @@ pub(super) fn client_of(record: &Object<'_>, id: &str) -> Result<Client, Mismatc
         description: record.optional("description", text)?.unwrap_or_default(),
         grants: client_grants(record, &grant_type)?,
         grant_type,
-        id: id.into(),
+        id: own_id(record, id)?.into(),
         name: record.required("name", text)?,
         redirect_uris: record.optional("registeredRedirectUri", words)?.unwrap_or_default(),
         scopes: record.optional("scope", words)?.unwrap_or_default(),
         state: record.optional("state", text)?.map_or(ClientState::Active, ClientState::from),
         token_lifetime_s: record.optional("accessTokenValiditySeconds", whole)?,
     })
+}
+
+fn own_id(record: &Object<'_>, ours: Option<&str>) -> Result<String, Mismatch> {
+    ours.map_or_else(|| record.required("id", identifier), |id| Ok(id.to_owned()))
 }
 
 /// `roleDivisions` says where each role applies, so it wins over the older `roleIds`. A client-credentials record
@@ -96,19 +99,17 @@ fn client_grants(record: &Object<'_>, grant_type: &GrantType) -> Result<Option<B
 }
 
 pub(super) fn role(raw: &RawValue) -> Result<Role, Mismatch> {
-    let record = object(raw)?;
-    let id = record.required("id", identifier)?;
-    role_of(&record, &id)
+    role_of(&object(raw)?, None)
 }
 
-/// A role under an id, which the record need not carry.
-pub(super) fn role_of(record: &Object<'_>, id: &str) -> Result<Role, Mismatch> {
+/// A role, under an id of ours if there is one: the record need not carry it then.
+pub(super) fn role_of(record: &Object<'_>, id: Option<&str>) -> Result<Role, Mismatch> {
     let policies: Vec<Policy> = record.optional("permissionPolicies", list(policy))?.unwrap_or_default();
     Ok(Role {
         default_role_id: record.optional("defaultRoleId", text)?,
         description: record.optional("description", text)?.unwrap_or_default(),
         general: record.optional("permissions", words)?.unwrap_or_default(),
-        id: id.into(),
+        id: own_id(record, id)?.into(),
         is_default: record.optional("default", flag)?.unwrap_or_default(),
         name: record.optional("name", text)?.unwrap_or_default(),
         policies: merge(policies),
@@ -243,7 +244,115 @@ fn needed_permissions(raw: &RawValue) -> Result<Vec<&'static str>, Mismatch> {
             actions.contains("*") || actions.contains(action)
         }
     };
-    Ok(OwnGrants::needed().filter(covers).collect())
+    Ok(OwnGrants::required().filter(covers).collect())
+}
+
+/// What one client is granted. A grant that names another subject is inherited from it.
+pub(super) fn subject(body: &[u8], client: &ClientId) -> Result<ObservedGrants, Mismatch> {
+    let grant = |raw| {
+        let row = object(raw)?;
+        let division = row.optional("division", |raw| object(raw)?.optional("id", identifier))?.flatten();
+        let grant = Grant {
+            division: division.map_or(DivisionRef::Unknown, DivisionRef::from),
+            role: row.required("role", |raw| object(raw)?.required("id", identifier))?.into(),
+        };
+        Ok((row.optional("subjectId", text)?.filter(|subject| !subject.is_empty()), grant))
+    };
+    let grants: Vec<_> = object(document(body)?)?.required("grants", list(grant))?;
+    let mut observed =
+        ObservedGrants { id: client.clone(), inherited: BTreeMap::new(), own: BTreeSet::new() };
+    for (subject, grant) in grants {
+        match subject.filter(|subject| subject != client.as_str()) {
+            Some(other) => observed.inherited.entry(other).or_default().insert(grant),
+            None => observed.own.insert(grant),
+        };
+    }
+    Ok(observed)
+}
+
+/// How far the platform is with a count.
+pub(super) enum UsageState {
+    /// Queued or running.
+    Pending,
+    /// It will come to nothing; the platform's word, if it is one of its own.
+    Failed(&'static str),
+    /// There are rows.
+    Done,
+}
+
+/// One answer about a count.
+pub(super) struct UsagePage {
+    pub state: UsageState,
+    pub rows: Vec<UsageRow>,
+    /// Where the next page is, unchecked.
+    pub next_uri: Option<String>,
+    /// The older query's cursor to it.
+    pub after: Option<String>,
+}
+
+/// Calls of one operation by one client in one span of time.
+pub(super) struct UsageRow {
+    /// Empty: nobody's of ours.
+    pub client: String,
+    pub method: String,
+    pub path: String,
+    pub calls: Calls,
+}
+
+/// The id of a count that was begun.
+pub(super) fn usage_id(body: &[u8]) -> Result<String, Mismatch> {
+    let record = object(document(body)?)?;
+    match record.optional("id", identifier)? {
+        Some(id) => Ok(id),
+        None => record.required("executionId", identifier),
+    }
+}
+
+/// A page of either query: `entities` with `oauthClient`, or `results` with `clientId`. Fields that a row was not grouped
+/// by come as empty strings.
+pub(super) fn usage_page(body: &[u8]) -> Result<UsagePage, Mismatch> {
+    let page = object(document(body)?)?;
+    let state = match page.required("queryStatus", text)?.to_ascii_lowercase().as_str() {
+        "queued" | "running" => UsageState::Pending,
+        "succeeded" | "complete" => UsageState::Done,
+        "failed" => UsageState::Failed("Failed"),
+        "cancelled" => UsageState::Failed("Cancelled"),
+        _ => UsageState::Failed("a word that this version does not know"),
+    };
+    let entities: Option<Vec<UsageRow>> = page.optional("entities", list(usage_row))?;
+    let results: Option<Vec<UsageRow>> = page.optional("results", list(usage_row))?;
+    let after = page.optional("cursors", |raw| object(raw)?.optional("after", text))?.flatten();
+    Ok(UsagePage {
+        state,
+        rows: entities.or(results).unwrap_or_default(),
+        next_uri: page.optional("nextUri", text)?.filter(|uri| !uri.is_empty()),
+        after: after.filter(|cursor| !cursor.is_empty()),
+    })
+}
+
+fn usage_row(raw: &RawValue) -> Result<UsageRow, Mismatch> {
+    let row = object(raw)?;
+    let client = row.optional("oauthClient", |raw| object(raw)?.optional("id", text))?.flatten();
+    let client = match client {
+        Some(client) => Some(client),
+        None => row.optional("clientId", text)?,
+    };
+    let number = |key: &str| row.optional(key, count).map(Option::unwrap_or_default);
+    let (redirected, refused, throttled) = (number("status300")?, number("status400")?, number("status429")?);
+    let date = row.optional("date", text)?;
+    Ok(UsageRow {
+        client: client.unwrap_or_default(),
+        method: row.optional("httpMethod", text)?.unwrap_or_default(),
+        path: row.optional("templateUri", text)?.unwrap_or_default(),
+        calls: Calls {
+            ok: number("status200")?.saturating_add(redirected),
+            // Those that were too fast are counted among the 4xx as well.
+            denied: refused.saturating_sub(throttled),
+            throttled,
+            failed: number("status500")?,
+            last: date.and_then(|date| date.get(..10)?.parse().ok()),
+        },
+    })
 }
 
 /// The audited organisation, as it names itself.

@@ -44,6 +44,13 @@ fn write(out: &mut String, config: &Config) -> fmt::Result {
     writeln!(out, "catalogue_max_age = \"{}\"", period(audit.catalogue_max_age))?;
     writeln!(out, "definition = {}", audit.definition)?;
     writeln!(out, "definition_max_age = \"{}\"", period(audit.definition_max_age))?;
+    match audit.grant_calls {
+        None => writeln!(out, "# grant_calls: as many as look at every client once a day")?,
+        Some(0) => writeln!(out, "grant_calls = 0 # grants are taken from the clients' own records alone")?,
+        Some(calls) => writeln!(out, "grant_calls = {calls}")?,
+    }
+    writeln!(out, "usage = {}", audit.usage)?;
+    writeln!(out, "usage_window = \"{}days\"", audit.usage_window_days)?;
     write_keeping(out, *retention, backup.as_ref())?;
     writeln!(out, "\n[alerts]")?;
     writeln!(out, "group_above = {}", alerts.group_above)?;

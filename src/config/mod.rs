@@ -183,6 +183,13 @@ pub struct Audit {
     pub definition: bool,
     /// How old the definition may get before it is asked for again. Default 24 hours.
     pub definition_max_age: Duration,
+    /// Calls of an audit that ask what clients are granted from their own side; 0: none. Default (`None`): as many as
+    /// look at every client once a day, within bounds (`domain::rotation::Budget`).
+    pub grant_calls: Option<u32>,
+    /// Whether the platform is asked what clients called. Default true.
+    pub usage: bool,
+    /// Days that are counted. Default 90, the most that the platform counts.
+    pub usage_window_days: u32,
 }
 
 /// `[alerts]`.

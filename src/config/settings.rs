@@ -8,8 +8,9 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use croner::{
+    Direction,
     errors::CronError::{ComponentError, IllegalCharacters, InvalidPattern},
     parser::{CronParser, Seconds},
 };
@@ -42,6 +43,9 @@ const MOST_FREE: u64 = 1024 * 1024 * MIB;
 
 /// The most backups that are kept.
 const MOST_BACKUPS: u32 = 1000;
+
+/// The most calls of one audit that ask for grants: about ten minutes at the platform's pace.
+const MOST_GRANT_CALLS: u32 = 1_500;
 
 /// The most findings of one audit that may be asked to be told one by one; 0 asks for all.
 const MOST_ALONE: u32 = 100_000;
@@ -81,13 +85,37 @@ impl Audit {
         let age = section.text("catalogue_max_age", |text| duration(text, Duration::ZERO, 30 * DAY));
         let definition = section.flag("definition");
         let definition_age = section.text("definition_max_age", |text| duration(text, 10 * MINUTE, 30 * DAY));
+        let grant_calls = section.number("grant_calls", 0..=MOST_GRANT_CALLS);
+        let usage = section.flag("usage");
+        let window = section.text("usage_window", |text| duration(text, 7 * DAY, 90 * DAY));
+        let window_days = window.map_or(90, |window| window.as_secs().div_ceil(DAY.as_secs()));
         Self {
             schedule: schedule.unwrap_or_else(|| DEFAULT_SCHEDULE.to_owned()),
             timeout: timeout.unwrap_or(10 * MINUTE),
             catalogue_max_age: age.unwrap_or(HOUR),
             definition: definition.unwrap_or(true),
             definition_max_age: definition_age.unwrap_or(DAY),
+            grant_calls,
+            usage: usage.unwrap_or(true),
+            usage_window_days: u32::try_from(window_days).unwrap_or(90),
         }
+    }
+
+    /// Audits that the schedule starts on its quietest day (of those with any), at least one: what has to be done once a
+    /// day is spread over so many.
+    pub fn runs_a_day(&self) -> u32 {
+        let parser = CronParser::builder().seconds(Seconds::Required).dom_and_dow(true).build();
+        let Ok(schedule) = parser.parse(&self.schedule) else { return 1 };
+        // No audit takes less than a minute's place.
+        let most = 24 * 60;
+        let day_of = |day: i64| SOME_MOMENT + TimeDelta::days(day);
+        // A week shows what a weekday field does.
+        let runs = (0..7).map(|day| {
+            let (from, to) = (day_of(day), day_of(day + 1));
+            let runs = schedule.iter_from(from, Direction::Forward).take_while(|at| *at < to);
+            runs.take(most).count()
+        });
+        u32::try_from(runs.filter(|runs| *runs > 0).min().unwrap_or(1)).unwrap_or(1)
     }
 }
 

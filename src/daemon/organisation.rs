@@ -18,7 +18,7 @@ use super::{
     storage::Blocked,
 };
 use crate::{
-    audit::{self, Addressing, Auditor, Error},
+    audit::{self, Addressing, Auditor, Error, Seen},
     config::{Audit, Config, Org},
     domain::{contract::companion::Companion, evidence::Hash},
     store,
@@ -305,8 +305,9 @@ impl Loop {
 pub(super) async fn show_last(org: &str, shared: &Shared) {
     match shared.store.history(org).await {
         Ok(history) => {
+            let seen = Seen::of(&history);
             if let Some(past) = history.past {
-                let gauges = audit::gauges(&past.snapshot, &history.findings, &past.gaps, past.at);
+                let gauges = audit::gauges(&past.snapshot, &history.findings, &past.gaps, seen, past.at);
                 shared.metrics.audit_recalled(org, &gauges, history.failing);
             }
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use chrono::{DateTime, TimeDelta, Utc};
+use tracing::warn;
 
 use super::{Shared, clock, schedule::Schedule};
 use crate::{
@@ -43,7 +44,7 @@ pub(super) fn lines(error: &anyhow::Error) -> Vec<String> {
     }
 }
 
-/// Shows every series of a configuration that is in use from now on.
+/// Shows every series of a configuration that is in use from now on, and says what is odd in it.
 pub(super) fn announce(metrics: &Metrics, config: &Config, now: DateTime<Utc>) {
     let checks: Vec<_> = CHECKS.iter().map(|check| (check.id, check.severity)).collect();
     metrics.preset(&orgs(config), &receivers(config), &checks);
@@ -53,6 +54,11 @@ pub(super) fn announce(metrics: &Metrics, config: &Config, now: DateTime<Utc>) {
         metrics.interval(&org.name, seconds);
     }
     forget_others(metrics, config);
+    for org in &config.orgs {
+        for warning in &org.contracts.warnings {
+            warn!(org = %org.name, "a contract is odd: {warning}");
+        }
+    }
 }
 
 /// Takes back what belongs to no organisation or receiver of the configuration. One that was removed may still have

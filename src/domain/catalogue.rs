@@ -173,7 +173,7 @@ pub struct Difference<'a> {
 
 impl Operations {
     /// Of two operations that differ only in the names of path parameters the first is kept.
-    fn new(source: Source, list: Vec<Operation>) -> Self {
+    pub(super) fn new(source: Source, list: Vec<Operation>) -> Self {
         let mut seen = HashSet::with_capacity(list.len());
         let rows = list.into_iter().filter(|operation| seen.insert(normalised(&operation.name)));
         Self::of_rows(source, rows.map(|operation| (operation, source)).collect())

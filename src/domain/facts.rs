@@ -4,13 +4,18 @@
 //! optional fact as a [`Reading`]. Must never: hold a fact that was not read in this audit. Carrying an earlier
 //! value forward is the snapshot's work, and visible there.
 
-use std::{collections::BTreeSet, fmt::Write as _, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    sync::Arc,
+};
 
 use super::{
     ClientId, DivisionId, Gap, RoleId,
     catalogue::{Catalogue, Operations},
     evidence::Hash,
-    inventory::{Client, Division, ObjectCounts, OwnGrants, Role},
+    inventory::{Client, Division, ObjectCounts, ObservedGrants, OwnGrants, Role},
+    usage::Tally,
 };
 
 /// What the previous audit knew. It decides whether a listing must be read twice before a removal is believed,
@@ -55,10 +60,33 @@ pub struct Facts {
     pub operations: Option<Reading<Arc<Operations>>>,
     /// What the auditor itself may see.
     pub own_grants: Reading<OwnGrants>,
+    /// What some clients are granted, asked from their own side.
+    pub grants: GrantsSeen,
+    /// What clients called.
+    pub usage: Reading<Tally>,
     /// Gaps of single clients: a record that did not carry its grants.
     pub gaps: Vec<Gap>,
     /// HTTP requests that the audit sent, token and retries included.
     pub api_calls: u32,
+}
+
+/// What one audit read of clients' grants: of those whose turn it was.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GrantsSeen {
+    /// By client.
+    pub seen: BTreeMap<ClientId, ObservedGrants>,
+    /// Clients that were asked about in vain (with a `subject`), or why nobody could be asked (without). `stale_since`
+    /// is left open.
+    pub gaps: Vec<Gap>,
+}
+
+impl GrantsSeen {
+    /// Everybody who was asked about, each with whether the platform answered.
+    pub fn asked(&self) -> BTreeMap<ClientId, bool> {
+        let refused = self.gaps.iter().filter_map(|gap| gap.subject.as_deref());
+        let refused = refused.map(|id| (ClientId::from(id), false));
+        refused.chain(self.seen.keys().map(|id| (id.clone(), true))).collect()
+    }
 }
 
 /// An optional fact.

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::{
     DivisionRef,
     catalogue::{Catalogue, PermissionFacts},
-    inventory::{Client, ClientState, Division, Grant, GrantType, Policy, Role},
+    inventory::{Client, ClientState, Division, Grant, GrantType, ObservedGrants, Policy, Role},
     snapshot::Snapshot,
 };
 
@@ -99,6 +99,33 @@ impl Role {
         });
         self
     }
+}
+
+impl Snapshot {
+    /// The client was seen to be granted exactly these (role, division) itself. To be sealed anew.
+    pub(crate) fn observing(mut self, client: &str, grants: &[(&str, &str)]) -> Self {
+        self.observed_of(client).own = these(grants);
+        self
+    }
+
+    /// The client was seen to hold these through another subject. To be sealed anew.
+    pub(crate) fn inheriting(mut self, client: &str, from: &str, grants: &[(&str, &str)]) -> Self {
+        self.observed_of(client).inherited.insert(from.to_owned(), these(grants));
+        self
+    }
+
+    fn observed_of(&mut self, client: &str) -> &mut ObservedGrants {
+        let nothing = || ObservedGrants { id: client.into(), inherited: [].into(), own: [].into() };
+        self.grants.entry(client.into()).or_insert_with(nothing)
+    }
+}
+
+fn these(grants: &[(&str, &str)]) -> BTreeSet<Grant> {
+    let grant = |(role, division): &(&str, &str)| Grant {
+        division: DivisionRef::from((*division).to_owned()),
+        role: (*role).into(),
+    };
+    grants.iter().map(grant).collect()
 }
 
 /// A small catalogue; names that end in `!` are not division-aware.

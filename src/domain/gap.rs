@@ -22,11 +22,27 @@ pub enum Fact {
     Operations,
     /// The auditor's own grants.
     OwnGrants,
-    /// The role grants of one client (the gap's `subject`).
+    /// The role grants of one client (the gap's `subject`), by its own record.
     ClientGrants,
+    /// What the platform says that clients are granted; with a `subject`, that one.
+    Grants,
+    /// What clients called.
+    Usage,
 }
 
 impl Fact {
+    /// Every fact.
+    pub const ALL: [Self; 8] = [
+        Self::Clients,
+        Self::Roles,
+        Self::Divisions,
+        Self::Catalogue,
+        Self::OwnGrants,
+        Self::ClientGrants,
+        Self::Grants,
+        Self::Usage,
+    ];
+
     /// The word used in JSON and messages.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -37,6 +53,8 @@ impl Fact {
             Self::Operations => "operations",
             Self::OwnGrants => "own_grants",
             Self::ClientGrants => "client_grants",
+            Self::Grants => "grants",
+            Self::Usage => "usage",
         }
     }
 }
@@ -50,7 +68,7 @@ pub struct Gap {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// A bounded word: `forbidden`, `server`, `network`, `rate_limited`, `invalid_response`, `inconsistent`,
-    /// `auth`, `not_returned`, `unconfirmed_drop`, `own_grants_shrank`, `storage`.
+    /// `auth`, `not_found`, `not_returned`, `unconfirmed_drop`, `own_grants_shrank`, `unfinished`, `too_large`, `storage`.
     pub reason: String,
     /// One sentence for a person: what failed and what to do.
     pub detail: String,

@@ -184,6 +184,27 @@ impl Client {
     }
 }
 
+/// What the platform says that one client is granted, asked from the client's side. The client's own record is another
+/// source; where they differ, somebody granted behind the record's back, or a group did.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ObservedGrants {
+    /// The client's id.
+    pub id: ClientId,
+    /// Grants that it has through other subjects (a group), by the other's id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inherited: BTreeMap<String, BTreeSet<Grant>>,
+    /// Grants made to the client itself.
+    pub own: BTreeSet<Grant>,
+}
+
+impl ObservedGrants {
+    /// Every grant once, its own ones first.
+    pub fn grants(&self) -> impl Iterator<Item = &Grant> {
+        let inherited: BTreeSet<&Grant> = self.inherited.values().flatten().collect();
+        self.own.iter().chain(inherited.into_iter().filter(|grant| !self.own.contains(*grant)))
+    }
+}
+
 /// One line of a role: actions on an entity, possibly under a condition.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Policy {
@@ -241,7 +262,7 @@ pub type ObjectCounts = BTreeMap<DivisionId, BTreeMap<String, i64>>;
 pub struct OwnGrants {
     /// Divisions in which the auditor holds any grant at all (division lists may be filtered to these).
     pub divisions: BTreeSet<DivisionRef>,
-    /// Divisions by permission, only for the permissions in [`OwnGrants::NEEDS`].
+    /// Divisions by permission, only for those of [`OwnGrants::required`].
     pub permissions: BTreeMap<String, BTreeSet<DivisionRef>>,
 }
 
@@ -259,8 +280,8 @@ pub struct Need {
 }
 
 impl OwnGrants {
-    /// Everything that the auditor's client should hold, and nothing else: what `doctor` compares, the role that it
-    /// proposes, and what [`OwnGrants::permissions`] remembers. One line each.
+    /// Everything that the auditor's client should hold, and nothing else: what `doctor` compares, and the role that it
+    /// proposes. One line each.
     pub const NEEDS: &'static [Need] = &[
         Need {
             permission: "oauth:client:view",
@@ -274,10 +295,25 @@ impl OwnGrants {
             without: "every audit fails with the reason `forbidden`",
             required: true,
         },
+        Need {
+            permission: "authorization:grant:view",
+            reason: "what clients are granted beside their own records, by groups or from the subject's side",
+            without: "role overlap is not seen, and each audit has a gap that says so",
+            required: false,
+        },
     ];
+
+    /// What the auditor may hold besides. `usage:organization:view` opens the platform's newer usage query; without it the
+    /// older one serves, which `oauth:client:view` opens.
+    pub const WELCOME: &'static [&'static str] = &["usage:organization:view"];
 
     /// The permissions of [`OwnGrants::NEEDS`].
     pub fn needed() -> impl Iterator<Item = &'static str> {
         Self::NEEDS.iter().map(|need| need.permission)
+    }
+
+    /// Of these, the ones without which no audit succeeds: what listings rest on.
+    pub fn required() -> impl Iterator<Item = &'static str> {
+        Self::NEEDS.iter().filter(|need| need.required).map(|need| need.permission)
     }
 }

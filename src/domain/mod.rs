@@ -23,7 +23,9 @@ pub mod permission;
 pub mod privilege;
 pub mod probe;
 pub mod retention;
+pub mod rotation;
 pub mod snapshot;
+pub mod usage;
 
 #[cfg(test)]
 pub(crate) mod fixtures;

@@ -12,9 +12,10 @@ use chrono::{DateTime, Utc};
 
 use super::{
     ClientId, DivisionRef, Fact, Gap,
+    access::acts_by_roles,
     contract::{self, Contract},
-    facts::{Facts, Known, KnownOperations, Reading, unknown_permissions},
-    inventory::{Client, ObjectCounts, OwnGrants},
+    facts::{Facts, GrantsSeen, Known, KnownOperations, Reading, unknown_permissions},
+    inventory::{Client, ObjectCounts, ObservedGrants, OwnGrants},
     snapshot::{Settings, Snapshot},
 };
 
@@ -114,6 +115,10 @@ pub fn snapshot(
     let none = BTreeMap::new();
     let pinned_before = before.map_or(&none, |before| &before.snapshot.contracts);
     let contracts = contract::pin(contracts, &clients, pinned_before);
+    let grants = memory.grants(facts.grants, &clients);
+    if let Reading::Gap(gap) = facts.usage {
+        memory.gaps.push(gap);
+    }
     let snapshot = Snapshot {
         clients,
         roles,
@@ -123,6 +128,7 @@ pub fn snapshot(
         own_grants,
         settings,
         contracts,
+        grants,
         ..Snapshot::default()
     };
     Observed { snapshot: snapshot.seal(), gaps: memory.gaps, pending_removals: memory.pending, object_counts }
@@ -239,6 +245,21 @@ impl<'a> Memory<'a> {
             ),
             stale_since: None,
         });
+    }
+
+    /// What clients were last seen to be granted: now, or by an earlier audit. Only those whose power comes from roles are
+    /// asked about, and only those that still are.
+    fn grants(
+        &mut self,
+        facts: GrantsSeen,
+        clients: &BTreeMap<ClientId, Client>,
+    ) -> BTreeMap<ClientId, ObservedGrants> {
+        let mut grants = self.before.map(|before| before.snapshot.grants.clone()).unwrap_or_default();
+        grants.extend(facts.seen);
+        grants.retain(|id, _| clients.get(id).is_some_and(acts_by_roles));
+        // Each was last seen at a time of its own, which its gap says already.
+        self.gaps.extend(facts.gaps);
+        grants
     }
 
     /// Gives a client whose record did not carry its grants those of the audit before.

@@ -13,7 +13,7 @@ use super::{
     catalogue::{Catalogue, Operations},
     contract::Contract,
     evidence::{Digester, Hash},
-    inventory::{Client, Division, OwnGrants, Role},
+    inventory::{Client, Division, Grant, ObservedGrants, OwnGrants, Role},
 };
 
 /// What kind of thing an entity of a snapshot is.
@@ -36,11 +36,13 @@ pub enum EntityKind {
     Settings,
     /// What a client declares that it needs.
     Contract,
+    /// What one client was last seen to be granted; its id is the client's.
+    Grants,
 }
 
 impl EntityKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Client,
         Self::Role,
         Self::Division,
@@ -49,6 +51,7 @@ impl EntityKind {
         Self::OwnGrants,
         Self::Settings,
         Self::Contract,
+        Self::Grants,
     ];
 
     /// The word the store keeps.
@@ -62,6 +65,7 @@ impl EntityKind {
             Self::OwnGrants => "own_grants",
             Self::Settings => "settings",
             Self::Contract => "contract",
+            Self::Grants => "grants",
         }
     }
 
@@ -124,6 +128,9 @@ pub struct Snapshot {
     pub settings: Settings,
     /// What clients declare that they need, each by its [`Contract::key`].
     pub contracts: BTreeMap<String, Contract>,
+    /// What each client was last seen to be granted; who is missing was never asked about. When each was seen is no
+    /// part of the configuration and kept beside it.
+    pub grants: BTreeMap<ClientId, ObservedGrants>,
     /// The hash of each entity; kept in step by [`Snapshot::seal`].
     pub(super) hashes: BTreeMap<EntityKey, Hash>,
 }
@@ -209,6 +216,10 @@ impl Snapshot {
                 let contract: Contract = read(key, body)?;
                 self.contracts.insert(key.id.clone(), contract);
             }
+            EntityKind::Grants => {
+                let grants: ObservedGrants = read(key, body)?;
+                self.grants.insert(grants.id.clone(), grants);
+            }
         }
         Ok(())
     }
@@ -229,7 +240,20 @@ impl Snapshot {
             EntityKind::OwnGrants => self.own_grants = None,
             EntityKind::Settings => self.settings = Settings::default(),
             EntityKind::Contract => drop(self.contracts.remove(&key.id)),
+            EntityKind::Grants => drop(self.grants.remove(key.id.as_str())),
         }
+    }
+
+    /// Everything that a client is granted: by its record, then what was last observed beside it.
+    pub fn granted<'a>(&'a self, client: &'a Client) -> impl Iterator<Item = &'a Grant> {
+        client.grants().chain(self.beside(client))
+    }
+
+    /// What a client was last observed to be granted and its record does not name.
+    pub fn beside<'a>(&'a self, client: &'a Client) -> impl Iterator<Item = &'a Grant> {
+        let recorded = |grant: &&Grant| client.grants.as_ref().is_some_and(|record| record.contains(*grant));
+        let observed = self.grants.get(&client.id).into_iter().flat_map(ObservedGrants::grants);
+        observed.filter(move |grant| !recorded(grant))
     }
 
     /// The digest of the whole configuration.
@@ -272,6 +296,7 @@ impl Snapshot {
             EntityKind::OwnGrants => self.own_grants.as_ref().map(write),
             EntityKind::Settings => Some(write(&self.settings)),
             EntityKind::Contract => self.contracts.get(&key.id).map(write),
+            EntityKind::Grants => self.grants.get(key.id.as_str()).map(write),
         }
     }
 
@@ -296,6 +321,9 @@ impl Snapshot {
         visit(one(EntityKind::Settings), write(&self.settings));
         for (id, contract) in &self.contracts {
             visit(key(EntityKind::Contract, id), write(contract));
+        }
+        for (id, grants) in &self.grants {
+            visit(key(EntityKind::Grants, id.as_str()), write(grants));
         }
     }
 }
@@ -334,7 +362,9 @@ mod tests {
         let plain = fixtures::snapshot(
             [client("c1").grant("r1", "*"), client("c2").grant("r1", "d1").scope("users:readonly")],
             [role("r1").can("routing:queue:view").can_if("recording:recording:view", "{\"a\":1}")],
-        );
+        )
+        .observing("c1", &[("r1", "*"), ("r2", "d1")])
+        .inheriting("c1", "group-1", &[("r3", "*")]);
         let set = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
         let whole = Contract {
             calls: set(&["GET /api/v2/users/{userId}"]),

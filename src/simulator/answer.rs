@@ -73,6 +73,10 @@ impl Refusal {
         Self { status, code, message: message.into(), limit: None, retry_after: None }
     }
 
+    pub(super) fn status(&self) -> u16 {
+        self.status
+    }
+
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(400, "bad.request", message)
     }

@@ -49,6 +49,11 @@ pub(super) enum Kind {
     HugeBody,
     /// A listing without entries.
     EmptyList,
+    /// A subject without grants.
+    NoGrants,
+    /// 404, as if the object were not there.
+    #[serde(rename = "404")]
+    NotFound,
     /// Entries move between pages; hits only pages after the first.
     ShiftPages,
 }
@@ -217,6 +222,7 @@ impl Fault {
                 let permissions = operation.map_or(&[][..], |known| &known.permissions);
                 Some(Err(Refusal::missing_any(permissions)))
             }
+            Kind::NotFound => Some(Err(Refusal::not_found())),
             Kind::ExpiredToken => Some(Err(Refusal::bad_credentials())),
             Kind::Reset => Some(Ok(Answer { behaviour: Behaviour::Reset, ..Answer::empty(200) })),
             _ => None,
@@ -248,6 +254,10 @@ impl Fault {
             }
             (Kind::WrongType, Content::Json(value)) => Content::Json(with_wrong_types(value)),
             (Kind::EmptyList, Content::Json(value)) => Content::Json(emptied(value)),
+            (Kind::NoGrants, Content::Json(mut value)) => {
+                value["grants"] = Value::Array(Vec::new());
+                Content::Json(value)
+            }
             (Kind::HugeBody, Content::Json(Value::Object(mut members))) => {
                 members.insert("padding".into(), "x".repeat(self.bytes).into());
                 Content::Json(Value::Object(members))

@@ -112,6 +112,7 @@ impl Simulator {
             tokens: tokens::Tokens::default(),
             faults: faults::Faults::default(),
             definition: definition::Published::default(),
+            usage: platform::usage::Usage::default(),
         };
         let service = Router::new()
             .fallback(server::handle)

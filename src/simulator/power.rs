@@ -83,13 +83,18 @@ pub(super) fn divisions_with(
     divisions
 }
 
-/// Everything that a client holds: by its record, and by grants made behind the record's back.
+/// Everything that a client holds: by its record, by grants made behind the record's back, and through groups.
 ///
 /// Only client credentials act by roles; a client of another grant type acts as its user.
 pub(super) fn grants(organisation: &Organisation, client: &Client) -> BTreeSet<Grant> {
     let mut grants = BTreeSet::new();
     grants.extend(recorded_grants(client));
     grants.extend(organisation.grants.get(&client.id).cloned().unwrap_or_default());
+    for group in organisation.groups.values() {
+        if group.members.contains(&client.id) {
+            grants.extend(organisation.grants.get(&group.id).cloned().unwrap_or_default());
+        }
+    }
     grants
 }
 

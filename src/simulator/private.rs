@@ -11,8 +11,9 @@ use super::answer::{Answer, Refusal};
 use super::call::Request;
 use super::definition;
 use super::operations::{self, Mode, Operation};
-use super::organisation::MOST_OF_A_KIND;
 use super::organisation::catalogue::{self, Catalogue, Entry};
+use super::organisation::{Group, MOST_OF_A_KIND};
+use super::platform;
 use super::power;
 use super::server::World;
 
@@ -39,6 +40,8 @@ pub(super) struct Settings {
     pub(super) absent: BTreeSet<String>,
     /// The status with which the token endpoint refuses a scope: 400 or 401.
     pub(super) invalid_scope_status: u16,
+    /// How often a usage query is asked about before it is answered.
+    pub(super) usage_polls: u32,
 }
 
 /// Whose scopes are checked.
@@ -64,6 +67,7 @@ impl Settings {
             date: None,
             absent: BTreeSet::new(),
             invalid_scope_status: 400,
+            usage_polls: 1,
         }
     }
 
@@ -87,6 +91,7 @@ impl Settings {
         self.date = change.date.or_else(|| self.date.take()).filter(|date| !date.is_empty());
         self.invalid_scope_status = change.invalid_scope_status.unwrap_or(self.invalid_scope_status);
         self.absent = change.absent.unwrap_or_else(|| std::mem::take(&mut self.absent));
+        self.usage_polls = change.usage_polls.unwrap_or(self.usage_polls);
     }
 }
 
@@ -104,6 +109,7 @@ struct SettingsChange {
     date: Option<String>,
     absent: Option<BTreeSet<String>>,
     invalid_scope_status: Option<u16>,
+    usage_polls: Option<u32>,
 }
 
 /// Performs one request of the private surface.
@@ -137,13 +143,28 @@ pub(super) fn answer(world: &mut World, request: &Request<'_>) -> Result<Answer,
             world.definition.change(body(request)?).map_err(Refusal::bad_request)?;
             show(world.definition.difference())
         }
-        (_, "clients" | "digest" | "catalogue" | "definition" | "faults" | "settings" | "truth") => {
-            Err(Refusal::new(
-                405,
-                "method.not.allowed",
-                "GET and, but for clients and digest, PUT are understood; for truth, POST.",
-            ))
+        ("PUT", "usage") => {
+            let rows = platform::usage::put(world, body(request)?).map_err(unreadable)?;
+            Ok(Answer::ok(json!({"rows": rows})))
         }
+        ("PUT", "groups") => {
+            let groups: Vec<Group> = body(request)?;
+            if groups.len() > MOST_OF_A_KIND {
+                return Err(Refusal::bad_request(format!("more than {MOST_OF_A_KIND} groups")));
+            }
+            world.organisation.write();
+            world.organisation.groups = groups.into_iter().map(|group| (group.id.clone(), group)).collect();
+            show(&world.organisation.groups)
+        }
+        (
+            _,
+            "clients" | "digest" | "catalogue" | "definition" | "faults" | "settings" | "usage" | "groups"
+            | "truth",
+        ) => Err(Refusal::new(
+            405,
+            "method.not.allowed",
+            "GET and, but for clients and digest, PUT are understood; for truth, POST.",
+        )),
         _ => Err(Refusal::not_found()),
     }
 }

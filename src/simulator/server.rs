@@ -39,6 +39,7 @@ pub(super) struct World {
     pub(super) tokens: Tokens,
     pub(super) faults: Faults,
     pub(super) definition: Published,
+    pub(super) usage: platform::usage::Usage,
 }
 
 /// Answers one HTTP request.
@@ -79,7 +80,14 @@ fn respond(world: &mut World, request: &Request<'_>, now: Instant) -> Answer {
     let result = if request.path.starts_with(PRIVATE) {
         private::answer(world, request)
     } else {
-        answer(world, request, &mut usage, now)
+        let caller = request.bearer().and_then(|value| world.tokens.find(value, now));
+        let caller = caller.map(|token| token.client.clone());
+        let result = answer(world, request, &mut usage, now);
+        let status = result.as_ref().map_or_else(Refusal::status, |answer| answer.status);
+        if let (Some(caller), Ok((operation, _))) = (caller, operations::find(request.method, request.path)) {
+            world.usage.serve(&caller, operation.method, operation.path, status);
+        }
+        result
     };
     finish(result, usage, &world.settings)
 }

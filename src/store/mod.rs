@@ -6,8 +6,10 @@
 //!
 //! - `open`: the file, its settings, its schema. `error`: what can go wrong with it.
 //! - `record`: the one write of an audit. `body`: the texts that its hashes rest on.
-//! - `past`: a snapshot at any moment (`decoded`: what of it is held). `audits`: lists of what was recorded. `verify`: is it still what it was?
 //! - `probes`: what live tests proved, and what they sent.
+//! - `observed`: what is kept beside the configuration: turns and calls.
+//! - `past`: a snapshot at any moment (`decoded`: what of it is held). `audits`: lists of what was recorded. `verify`: is it
+//!   still what it was?
 //! - `outbox`: messages on their way to receivers.
 //! - `retain`: what is forgotten. `backup`: a verified copy. `health`: are file and disk well?
 //!
@@ -20,6 +22,7 @@ mod body;
 mod decoded;
 mod error;
 mod health;
+mod observed;
 mod open;
 mod outbox;
 mod past;
@@ -43,6 +46,7 @@ pub use backup::{Backup, newest_backup};
 pub use body::{finding_body, gaps_body, recorded_digest};
 pub use error::{Error, Fault, Problem};
 pub use health::Integrity;
+pub use observed::Observations;
 pub use open::SCHEMA;
 pub use outbox::{Delivery, OutboxCounts, OutboxRow, OutboxState, Outcome, Settled, Which};
 pub use past::{History, Past, Unavailable};

@@ -16,14 +16,16 @@ use super::{
     Store, body,
     decoded::Decoded,
     error::{Error, Problem},
-    hash, time,
+    hash, observed, time,
 };
 use crate::domain::{
     Fact, Gap,
     catalogue::Operations,
     evidence::Hash,
     finding::Finding,
+    rotation::Turns,
     snapshot::{Change, EntityKey, EntityKind, RestoreError, Snapshot, Version},
+    usage::Tally,
 };
 
 /// Findings read by one query.
@@ -69,6 +71,10 @@ pub struct History {
     pub pending_removals: BTreeSet<(Fact, String)>,
     /// The latest attempt failed.
     pub failing: bool,
+    /// When each client's grants were last asked for.
+    pub turns: Turns,
+    /// What clients called, as last counted.
+    pub usage: Option<Tally>,
 }
 
 impl Store {
@@ -96,6 +102,8 @@ impl Store {
                 findings,
                 pending_removals: pending_removals(&mut transaction, org).await?,
                 failing: failures > 0,
+                turns: observed::read_turns(&mut transaction, org).await?,
+                usage: observed::read_usage(&mut transaction, org).await?,
             })
         };
         self.named(history.await)

@@ -16,16 +16,19 @@ use super::{
     Store,
     body::{finding_body, gaps_body},
     error::{Error, Problem},
+    observed::{self, Observations},
     outbox,
 };
 use crate::domain::{
-    Fact, Gap,
+    ClientId, Fact, Gap,
     event::Event,
     evidence::{self, Hash, Link},
     finding::Finding,
     inventory::ObjectCounts,
     message::Message,
+    rotation::Turns,
     snapshot::{Change, EntityKind},
+    usage::Tally,
 };
 
 /// Rows written by one statement: few round trips, and well below `SQLite`'s 32,766 variables.
@@ -71,6 +74,8 @@ pub struct Record<'a> {
     pub object_counts: Option<&'a ObjectCounts>,
     /// All removals that wait for a second audit to agree.
     pub pending_removals: &'a BTreeSet<(Fact, String)>,
+    /// What was observed beside the configuration.
+    pub observations: Observations<'a>,
     /// Calls to the platform.
     pub api_calls: u32,
     /// Clients seen.
@@ -162,6 +167,9 @@ struct Rows {
     messages: Vec<(Message, Vec<String>)>,
     object_counts: Option<ObjectCounts>,
     pending_removals: BTreeSet<(Fact, String)>,
+    turns: Turns,
+    gone: Vec<ClientId>,
+    usage: Option<Tally>,
 }
 
 impl From<&Record<'_>> for Rows {
@@ -185,6 +193,9 @@ impl From<&Record<'_>> for Rows {
             messages: record.messages.to_vec(),
             object_counts: record.object_counts.cloned(),
             pending_removals: record.pending_removals.clone(),
+            turns: record.observations.turns.clone(),
+            gone: record.observations.gone.to_vec(),
+            usage: record.observations.usage.cloned(),
         }
     }
 }
@@ -199,6 +210,10 @@ impl Rows {
         self.write_pending_removals(connection, org).await?;
         if let Some(counts) = &self.object_counts {
             write_object_counts(connection, org, counts).await?;
+        }
+        observed::write_turns(connection, org, &self.turns, &self.gone).await?;
+        if let Some(usage) = &self.usage {
+            observed::write_usage(connection, org, usage).await?;
         }
         outbox::forget(connection, self.at.timestamp_millis()).await?;
         outbox::enqueue(connection, &self.messages, self.at.timestamp_millis()).await

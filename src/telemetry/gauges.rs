@@ -13,15 +13,7 @@ use super::series::{self, Series};
 use crate::domain::{Fact, Severity};
 
 /// The facts that show at 0 when nothing is missing.
-const FACTS: [Fact; 7] = [
-    Fact::Clients,
-    Fact::Roles,
-    Fact::Divisions,
-    Fact::Catalogue,
-    Fact::Operations,
-    Fact::OwnGrants,
-    Fact::ClientGrants,
-];
+const FACTS: [Fact; Fact::ALL.len()] = Fact::ALL;
 
 /// What the metrics show of one committed audit.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,6 +29,10 @@ pub struct AuditGauges {
     pub findings: BTreeMap<(String, Severity), i64>,
     /// Gaps by the fact that is missing.
     pub gaps: BTreeMap<Fact, i64>,
+    /// When the client that has waited longest was last seen with its grants; `None`: some never were.
+    pub grants_confirmed: Option<DateTime<Utc>>,
+    /// Up to when clients' calls are counted; `None`: they never were.
+    pub usage_until: Option<DateTime<Utc>>,
 }
 
 /// The values behind the gauges.
@@ -106,6 +102,8 @@ pub(super) struct Gauges {
     gaps: GaugeVec,
     clients: GaugeVec,
     findings: GaugeVec,
+    grants_confirmed: GaugeVec,
+    usage_until: GaugeVec,
     token_expiry: GaugeVec,
     probe_last_run: GaugeVec,
     outbox_messages: GaugeVec,
@@ -166,6 +164,8 @@ impl Gauges {
             gaps: gauge(series::AUDIT_GAPS)?,
             clients: gauge(series::OAUTH_CLIENTS)?,
             findings: gauge(series::FINDINGS_OPEN)?,
+            grants_confirmed: gauge(series::GRANTS_CONFIRMED)?,
+            usage_until: gauge(series::USAGE_UNTIL)?,
             token_expiry: gauge(series::API_TOKEN_EXPIRY)?,
             probe_last_run: gauge(series::PROBE_LAST_RUN)?,
             outbox_messages: gauge(series::OUTBOX_MESSAGES)?,
@@ -187,6 +187,8 @@ impl Gauges {
             &self.gaps,
             &self.clients,
             &self.findings,
+            &self.grants_confirmed,
+            &self.usage_until,
             &self.token_expiry,
             &self.probe_last_run,
             &self.outbox_messages,
@@ -234,6 +236,8 @@ impl Gauges {
         set_time(&self.probe_last_run, org, seen.probes_run);
         let Some(audit) = &seen.audit else { return };
         set_time(&self.last_success, org, Some(audit.finished_at));
+        set_time(&self.grants_confirmed, org, audit.grants_confirmed);
+        set_time(&self.usage_until, org, audit.usage_until);
         for fact in FACTS {
             self.gaps.with_label_values(&[org, fact.as_str()]).set(0.0);
         }

@@ -62,6 +62,8 @@ pub const SERIES: &[Series] = &[
     AUDIT_GAPS,
     OAUTH_CLIENTS,
     FINDINGS_OPEN,
+    GRANTS_CONFIRMED,
+    USAGE_UNTIL,
     DRIFT_EVENTS,
     API_REQUEST_DURATION,
     API_RETRIES,
@@ -147,6 +149,16 @@ pub(super) const FINDINGS_OPEN: Series = Series::gauge(
     "scopewarden_findings_open",
     &["org", "check", "severity"],
     "Findings that fail and are not muted, as of the last committed audit.",
+);
+pub(super) const GRANTS_CONFIRMED: Series = Series::gauge(
+    "scopewarden_grants_oldest_confirmation_timestamp_seconds",
+    &["org"],
+    "Unix time at which the client that has waited longest was last seen with its grants; absent until all were.",
+);
+pub(super) const USAGE_UNTIL: Series = Series::gauge(
+    "scopewarden_usage_window_end_timestamp_seconds",
+    &["org"],
+    "Unix time up to which clients' calls are counted; absent before the first count.",
 );
 pub(super) const DRIFT_EVENTS: Series =
     Series::counter("scopewarden_drift_events_total", &["org", "cause"], "Drift events recorded.");

@@ -34,8 +34,17 @@ impl Harness {
         Self::with(options, "").await
     }
 
+    /// With another section of the configuration.
+    pub(crate) async fn configured(options: Options, section: &str) -> Self {
+        Self::made(options, "", section).await
+    }
+
     /// With more lines in the organisation's part of the configuration.
     pub(crate) async fn with(options: Options, org: &str) -> Self {
+        Self::made(options, org, "").await
+    }
+
+    async fn made(options: Options, org: &str, section: &str) -> Self {
         let address = "127.0.0.1:0".parse().unwrap();
         let simulator = Simulator::start(address, &options).await.unwrap();
         let announced = simulator.announcement();
@@ -43,7 +52,7 @@ impl Harness {
         let file = folder.path().join("scopewarden.toml");
         let url = &announced.url;
         let text = format!(
-            "[storage]\nurl = \"sqlite:test.db\"\n\
+            "[storage]\nurl = \"sqlite:test.db\"\n{section}\
              [[org]]\nname = \"acme\"\nlogin_url = \"{url}\"\napi_url = \"{url}\"\nclient_id = \"{}\"\n\
              client_secret_env = \"AUDITOR_SECRET\"\n{org}\n\
              [[receiver]]\nname = \"secops\"\nkind = \"webhook\"\nurl = \"http://127.0.0.1:9/hook?token=url-canary\"\n\
@@ -76,15 +85,15 @@ impl Harness {
         self.config.storage.path.clone()
     }
 
+    /// Lets time pass before the next audit.
+    pub(crate) fn pass(&mut self, time: TimeDelta) {
+        self.now += time;
+    }
+
     /// One audit, a minute after the one before.
     pub(crate) async fn try_audit(&mut self) -> Result<Report, Error> {
         self.now += TimeDelta::minutes(1);
         self.auditor.audit(Duration::from_mins(2), &|_| {}, self.now).await
-    }
-
-    /// Time goes by.
-    pub(crate) fn pass(&mut self, time: TimeDelta) {
-        self.now += time;
     }
 
     pub(crate) async fn audit(&mut self) -> Report {

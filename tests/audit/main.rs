@@ -8,6 +8,7 @@
 //! - `need`: the least role that is proposed is enough, and no more than that; contracts are recorded.
 //! - `reach`: escalation, divisions, scopes, `who-can` and `what-if` against what the platform does.
 //! - `probes`: live tests with clients' own tokens, judged against what the simulator knows.
+//! - `observed`: grants from the clients' own side, and what clients called.
 //! - `secrets`: no secret leaves the request that needs it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
@@ -18,6 +19,7 @@ mod faults;
 mod harness;
 mod least;
 mod need;
+mod observed;
 mod probes;
 mod reach;
 mod secrets;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
 use scopewarden::{
     audit::{Report, proposal},
     domain::{
@@ -211,7 +212,8 @@ async fn each_scope_that_does_not_fit_is_found_and_does_on_the_platform_what_is_
 /// Operations that are granted and within the client's scopes.
 fn callable(access: &Access<'_>, client: &str) -> Vec<String> {
     let client = &access.snapshot.clients[client];
-    let report = access.report("acme", client, true, "2026-01-01T00:00:00Z".parse().unwrap());
+    let report =
+        access.report("acme", client, true, "2026-01-01T00:00:00Z".parse::<DateTime<Utc>>().unwrap());
     let shown = serde_json::to_value(report.operations).unwrap();
     let both = |told: &&Value| told["granted"] == true && told["in_scope"] == true;
     shown.as_array().unwrap().iter().filter(both).map(|told| told["operation"].to_string()).collect()
@@ -254,7 +256,7 @@ async fn who_can_names_exactly_the_clients_that_the_platform_lets_through() {
         let asked = Asked::read(&access, name).unwrap();
         let Asked::Operation(at) = asked else { panic!("{name}") };
         let can: BTreeSet<String> = holders
-            .answer(&asked, |_| "2026-01-01T00:00:00Z".parse().unwrap())
+            .answer(&asked, |_| "2026-01-01T00:00:00Z".parse::<DateTime<Utc>>().unwrap().into())
             .into_iter()
             .filter(|holder| holder.authority == Authority::Roles)
             .map(|holder| holder.client.id.to_string())

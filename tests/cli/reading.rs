@@ -1,5 +1,6 @@
 //! The commands that only read the record.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::workplace::Workplace;
@@ -201,4 +202,73 @@ async fn verify_tells_a_record_from_a_changed_one() {
     assert!(!changed["problems"].as_array().unwrap().is_empty());
     let text = workplace.run(&["verify"]).ends_with(1).stdout;
     assert!(text.contains("acme: NOT consistent"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn usage_tells_what_a_client_called_and_what_follows() {
+    let workplace = Workplace::new().await;
+    let list = workplace.call(Method::GET, "/api/v2/oauth/clients", None).await;
+    let id = |name: &str| {
+        let clients = list["entities"].as_array().unwrap();
+        clients.iter().find(|client| client["name"] == name).unwrap()["id"].clone()
+    };
+    let row = |client: &Value, method: &str, path: &str, ok: u64, refused: u64| json!({ "client": client, "method": method, "path": path, "days_ago": 3, "status200": ok, "status400": refused });
+    let engine = id("Reporting_Engine");
+    let rows = json!([
+        row(&engine, "POST", "/api/v2/analytics/conversations/details/query", 900, 1),
+        row(&engine, "DELETE", "/api/v2/users/{id}", 0, 2),
+        row(&engine, "GET", "/api/v2/quite/new", 1, 0),
+    ]);
+    workplace.call(Method::PUT, "/_simulator/usage", Some(&rows)).await;
+    workplace.run(&["audit"]).ends_with(0);
+
+    let told = workplace.run(&["usage", "Reporting_Engine"]).ends_with(0).json();
+    assert_eq!(
+        (&told["client"]["id"], &told["window"]["days"], &told["left_out"]),
+        (&engine, &json!(90), &json!(0))
+    );
+    let of = |operation: &str| {
+        let all = told["operations"].as_array().unwrap();
+        all.iter().find(|row| row["operation"] == operation).unwrap_or_else(|| panic!("{operation}: {told}"))
+    };
+    let query = of("POST /api/v2/analytics/conversations/details/query");
+    assert_eq!((&query["granted"], &query["verdict"]), (&json!(true), &json!("observed_granted")));
+    assert!(query["ok"].as_u64() >= Some(900) && query["last"].is_string(), "{query}");
+    let delete = of("DELETE /api/v2/users/{userId}");
+    assert_eq!((&delete["granted"], &delete["verdict"]), (&json!(false), &json!("observed_not_granted")));
+    assert!(delete["doubt"].as_str().unwrap().starts_with("attempted only"), "{delete}");
+    let new = of("GET /api/v2/quite/new");
+    assert_eq!((&new["known"], &new["verdict"]), (&json!(false), &json!("open")));
+    let permissions = &told["permissions"];
+    let sum: usize = ["proven", "possible", "unused", "not_provable"]
+        .map(|set| permissions[set].as_array().unwrap().len())
+        .iter()
+        .sum();
+    assert_eq!(sum, 5, "what its role gives: {permissions}");
+    assert!(permissions["proven"].as_array().unwrap().contains(&json!("analytics:conversationDetail:view")));
+
+    let text = workplace.run(&["usage", "Reporting_Engine", "--format", "text"]).ends_with(0).stdout;
+    for words in ["90 days", "unknown operation", "of 5 permissions held", "look into it: tried"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    // A client that acts as its user, and one that called nothing; and the list says when each was last used.
+    let app = workplace.run(&["usage", "Agent_Desktop"]).ends_with(0).json();
+    assert_eq!(app["permissions"], Value::Null);
+    let clients = workplace.run(&["clients", "--json"]).ends_with(0).json();
+    let clients = clients.as_array().unwrap();
+    let idle = clients.iter().find(|client| client["name"] == "Test_do_not_use").unwrap();
+    assert_eq!(idle["last_used"], Value::Null);
+    let busy = clients.iter().find(|client| client["name"] == "Reporting_Engine").unwrap();
+    assert!(busy["last_used"].as_str().is_some_and(|day| day.len() == 10), "{busy}");
+    assert!(workplace.run(&["clients"]).ends_with(0).stdout.contains("never"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_count_usage_says_why() {
+    let workplace = Workplace::new().await;
+    workplace.configure(&format!("[audit]\nusage = false\n{}", workplace.org("acme")));
+    workplace.run(&["audit"]).ends_with(0);
+    let ran = workplace.run(&["usage", "Reporting_Engine"]).ends_with(1);
+    assert!(ran.stderr.contains("audit.usage"), "{}", ran.stderr);
+    assert!(workplace.run(&["clients"]).ends_with(0).stdout.contains("unknown"));
 }

@@ -206,3 +206,46 @@ fn a_list_for_one_question_is_a_contract_or_plain_lines() {
     );
     assert!(read_list(folder.path()).unwrap_err().to_string().ends_with("is a folder; a contract is a file"));
 }
+
+/// Lines of which random contracts are made.
+fn line() -> impl Strategy<Value = String> {
+    let key = prop::sample::select(vec![
+        "client",
+        "owner",
+        "purpose",
+        "divisions",
+        "token_scopes",
+        "calls",
+        "permissions",
+        "must_be_denied",
+        "else",
+    ]);
+    let value = prop_oneof![
+        Just("\"Reporting_Engine\"".to_owned()),
+        Just("[\"GET /api/v2/users/{userId}\", \"\\u0007\", \"GET /api/v2/{\"]".to_owned()),
+        Just("[\"a:b:c\", \"*:*:*\", \"\"]".to_owned()),
+        Just("{ a = [1, [2]] }".to_owned()),
+        Just("2026-11-24T02:15:00Z".to_owned()),
+        "\\PC{0,40}",
+    ];
+    prop_oneof![(key, value).prop_map(|(key, value)| format!("{key} = {value}")), "\\PC{0,60}"]
+}
+
+proptest! {
+    #[test]
+    fn whatever_a_contract_holds_is_read_or_refused(lines in prop::collection::vec(line(), 0..8)) {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("a.toml");
+        fs::write(&file, lines.join("\n")).unwrap();
+        match read_list(&file) {
+            Ok(draft) => {
+                let contract = draft.contract;
+                prop_assert!(!contract.calls.is_empty() || !contract.permissions.is_empty() || !contract.must_be_denied.is_empty());
+            }
+            Err(problems) => {
+                prop_assert!(problems.iter().count() > 0);
+                prop_assert!(problems.iter().all(|problem| problem.field.contains("a.toml") && !problem.reason.is_empty()));
+            }
+        }
+    }
+}

@@ -9,4 +9,5 @@ mod harness; // a running simulator and somebody to talk to it
 mod login; // the token endpoint and the tokens it gives
 mod operations; // all 3,321 of them
 mod private; // settings, catalogue, digest, determinism
+mod usage; // what clients called, by both queries; grants from both sides
 mod writes; // clients, roles and grants that change

@@ -74,7 +74,8 @@ async fn unknown_settings_are_refused_and_known_ones_shown() {
     let shown = rehearsal.private("PUT", "settings", Some(json!({"paged_clients": true}))).await.body;
     let expected = json!({"scope_enforcement": "off", "expand_wildcards": false, "paged_clients": true,
                           "lookup_first": false, "rate_limit_per_minute": 300, "definition_etag": true,
-                          "definition_bytes": 0, "absent": [], "invalid_scope_status": 400});
+                          "definition_bytes": 0, "usage_polls": 1, "absent": [],
+                          "invalid_scope_status": 400});
     assert_eq!(shown, expected);
     for wrong in
         [json!({"gravity": 1}), json!({"scope_enforcement": "some"}), json!({"paged_clients": "yes"})]

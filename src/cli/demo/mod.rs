@@ -93,6 +93,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let story = async {
         let mut stage = Stage::set(arguments.seed).await?;
         let admin = Administrator::log_in(stage.simulator.announcement()).await?;
+        admin.lift_rate_limit().await?;
         let kept = play(&mut stage, &admin, &mut page, arguments.json).await?;
         anyhow::Ok((stage, admin, kept))
     };

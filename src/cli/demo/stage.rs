@@ -80,6 +80,7 @@ listen = "{listen}"
 
 [audit]
 schedule = "0 * * * * *"                # second 0 of every minute
+grant_calls = 30                        # look at every client's grants in every audit
 
 [[org]]
 name = "{ORG}"

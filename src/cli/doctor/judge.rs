@@ -90,7 +90,7 @@ fn grants(own: Option<&OwnPower>) -> Vec<Answer> {
             Answer::of(probe, verdict, detail).advise(add)
         });
     }
-    let needed: BTreeSet<&str> = OwnGrants::needed().collect();
+    let needed: BTreeSet<&str> = OwnGrants::needed().chain(OwnGrants::WELCOME.iter().copied()).collect();
     let extra: Vec<&str> =
         own.patterns.keys().map(String::as_str).filter(|pattern| !needed.contains(pattern)).collect();
     answers.push(if extra.is_empty() {

@@ -2,7 +2,6 @@
 
 mod tell;
 
-use chrono::{DateTime, Utc};
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;
@@ -16,11 +15,12 @@ use crate::{
     domain::{
         ClientId, Fact,
         access::{
-            Access, AccessReport, Authority, Enforced, Enforcement, acts_by_roles,
+            Access, AccessReport, Authority, Enforced, Enforcement, ObservedAt, acts_by_roles,
             escalation::{Escalation, Path, Standing},
         },
         finding::ClientRef,
         inventory::Client,
+        rotation::Turns,
         snapshot::Snapshot,
     },
     store::Past,
@@ -115,7 +115,8 @@ impl Stronger {
 }
 
 pub(in crate::cli) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::Error> {
-    let (org, _store, last) = arguments.org.open_last().await?;
+    let (org, store, last) = arguments.org.open_last().await?;
+    let turns = store.turns(&org).await?;
     let snapshot = &last.snapshot;
     let clients: Vec<&Client> = match &arguments.client {
         Some(wanted) => vec![find(snapshot, wanted)?],
@@ -133,7 +134,7 @@ pub(in crate::cli) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::E
     }
     let escalation = Escalation::new(&access);
     for client in clients {
-        let report = access.report(&org, client, arguments.operations, read_at(&last, &client.id));
+        let report = access.report(&org, client, arguments.operations, read_at(&last, &turns, &client.id));
         let enforced = access.if_enforced(client);
         let standing = escalation.of(client);
         if as_json {
@@ -214,13 +215,17 @@ pub(in crate::cli) fn find<'a>(snapshot: &'a Snapshot, wanted: &str) -> Result<&
     }
 }
 
-/// When a client's grants were read: with the audit, unless the audit had to carry them forward.
-pub(super) fn read_at(last: &Past, client: &ClientId) -> DateTime<Utc> {
+/// When a client's grants were read: its record with the audit, unless the audit had to carry it forward; its own side at
+/// its last turn.
+pub(super) fn read_at(last: &Past, turns: &Turns, client: &ClientId) -> ObservedAt {
     let gap = last
         .gaps
         .iter()
         .find(|gap| gap.fact == Fact::ClientGrants && gap.subject.as_deref() == Some(client.as_str()));
-    gap.and_then(|gap| gap.stale_since).unwrap_or(last.at)
+    ObservedAt {
+        record: gap.and_then(|gap| gap.stale_since).unwrap_or(last.at),
+        subject: turns.get(client).and_then(|turn| turn.confirmed),
+    }
 }
 
 #[cfg(test)]

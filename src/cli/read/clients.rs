@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use chrono::NaiveDate;
 use clap::Args;
 use serde::Serialize;
 
@@ -44,6 +45,8 @@ struct Row<'a> {
     redirect_uris: Vec<&'a str>,
     token_lifetime_s: Option<i64>,
     date_to_delete: Option<&'a str>,
+    /// The last day with a call, by the last count; `None`: none was counted.
+    last_used: Option<NaiveDate>,
     findings: Counts,
 }
 
@@ -60,15 +63,18 @@ type Counts = BTreeMap<Severity, usize>;
 pub(in crate::cli) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::Error> {
     let (org, store, last) = arguments.org.open_last().await?;
     let counts = count(&store.findings(Some(&org)).await?);
+    let used = store.last_used(&org).await?;
     let snapshot = &last.snapshot;
-    let mut rows: Vec<Row<'_>> =
-        snapshot.clients.values().map(|client| row(&org, snapshot, client, &counts)).collect();
+    let last_used = |client: &Client| used.as_ref().and_then(|used| used.get(&client.id)).copied();
+    let mut rows: Vec<Row<'_>> = (snapshot.clients.values())
+        .map(|client| Row { last_used: last_used(client), ..row(&org, snapshot, client, &counts) })
+        .collect();
     rows.sort_by(|one, other| (one.name, one.id).cmp(&(other.name, other.id)));
     let mut out = Output::new();
     if arguments.format.json {
         out.json(&rows)?;
     } else {
-        out.table(&table(&rows))?;
+        out.table(&table(&rows, used.is_some()))?;
     }
     out.flush()?;
     Ok(Exit::Fine)
@@ -111,11 +117,13 @@ fn row<'a>(
         redirect_uris: client.redirect_uris.iter().map(String::as_str).collect(),
         token_lifetime_s: client.token_lifetime_s,
         date_to_delete: client.date_to_delete.as_deref(),
+        last_used: None,
         findings,
     }
 }
 
-fn table(rows: &[Row<'_>]) -> Table {
+/// `counted`: calls were counted, so that a client without any called nothing.
+fn table(rows: &[Row<'_>], counted: bool) -> Table {
     let mut table = Table::new([
         Column::new("name"),
         Column::new("id").extra(),
@@ -123,6 +131,7 @@ fn table(rows: &[Row<'_>]) -> Table {
         Column::new("state"),
         Column::new("roles"),
         Column::new("scopes"),
+        Column::new("last used"),
         Column::prose("findings"),
     ]);
     for row in rows {
@@ -137,6 +146,11 @@ fn table(rows: &[Row<'_>]) -> Table {
             row.state.into(),
             row.roles.as_ref().map_or(Cell::from("unknown"), |roles| roles.len().into()),
             row.scopes.len().into(),
+            match (row.last_used, counted) {
+                (Some(day), _) => day.to_string().into(),
+                (None, true) => "never".into(),
+                (None, false) => "unknown".into(),
+            },
             worst_first.join(", ").into(),
         ]);
     }

@@ -9,6 +9,7 @@ pub(super) mod clients;
 pub(super) mod diff;
 pub(super) mod findings;
 pub(super) mod least_privilege;
+pub(super) mod usage;
 pub(super) mod verify;
 pub(super) mod what_if;
 pub(super) mod who_can;

@@ -47,11 +47,12 @@ pub(in crate::cli) struct Arguments {
 }
 
 pub(in crate::cli) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::Error> {
-    let (_org, _store, last) = arguments.org.open_last().await?;
+    let (org, store, last) = arguments.org.open_last().await?;
+    let turns = store.turns(&org).await?;
     let access = Access::new(&last.snapshot);
     let asked = Asked::read(&access, &arguments.what)
         .map_err(|unknown| refused(&access, arguments.what.trim(), &unknown))?;
-    let holders = Holders::new(&access).answer(&asked, |client| read_at(&last, client));
+    let holders = Holders::new(&access).answer(&asked, |client| read_at(&last, &turns, client));
     let mut out = Output::new();
     if arguments.format.wants_json(out.is_terminal()) {
         out.json(&holders)?;

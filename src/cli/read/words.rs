@@ -17,15 +17,18 @@ pub(super) fn division_name(snapshot: &Snapshot, division: &DivisionRef) -> Stri
 
 /// "Queue admin in Home, EMEA; Reader in all divisions": each role once, with the divisions that it is granted in.
 pub(super) fn given_by<'a>(snapshot: &Snapshot, ways: impl IntoIterator<Item = &'a Via>) -> String {
-    let mut roles: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
+    let mut roles: BTreeMap<(&str, &str, bool), Vec<String>> = BTreeMap::new();
     for way in ways {
-        let places = roles.entry((&way.role_name, way.role.as_str())).or_default();
+        let places = roles.entry((&way.role_name, way.role.as_str(), way.source != "record")).or_default();
         let place = division_name(snapshot, &way.division);
         if !places.contains(&place) {
             places.push(place);
         }
     }
-    let parts = roles.into_iter().map(|((name, _), places)| format!("{name} in {}", places.join(", ")));
+    let parts = roles.into_iter().map(|((name, _, beside), places)| {
+        let note = if beside { " (not in its record)" } else { "" };
+        format!("{name} in {}{note}", places.join(", "))
+    });
     parts.collect::<Vec<_>>().join("; ")
 }
 
@@ -59,9 +62,13 @@ mod tests {
             conditional: false,
             source: "record",
             observed_at: when(),
+            inherited_from: None,
         };
         let ways = [way("b", "*"), way("a", "d1"), way("a", "gone"), way("a", "d1")];
         assert_eq!(given_by(&snapshot, &ways), "Role a in Division d1, gone; Role b in all divisions");
+        let beside = Via { source: "subject", ..way("a", "*") };
+        let told = given_by(&snapshot, &[beside, way("a", "d1")]);
+        assert_eq!(told, "Role a in Division d1; Role a in all divisions (not in its record)");
     }
 
     #[test]

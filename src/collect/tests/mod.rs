@@ -1,13 +1,15 @@
 //! The collector against real sockets: what it reads, what it survives, and what it never says.
 //!
 //! `answers`: answers that are right. `broken`: every way to be wrong. `calls`: token, retries, rate limit, connection.
-//! `definition`: what is too large for memory. `listings`: pages, and pages that move. `secrets`: nothing leaks.
+//! `definition`: what is too large for memory. `listings`: pages, and pages that move. `observed`: grants from the clients'
+//! side, and their calls. `secrets`: nothing leaks.
 
 mod answers;
 mod broken;
 mod calls;
 mod definition;
 mod listings;
+mod observed;
 mod probes;
 mod secrets;
 

@@ -1,5 +1,8 @@
 //! What each client can do: roles × divisions, wildcards, conditions, scopes.
 //!
+//! A client's grants are those of its own record and those last observed from its side, together. Nothing is taken
+//! away because only one of the two shows it.
+//!
 //! Enters: a [`Snapshot`]. Leaves: an [`Access`], computed once for the snapshot, that answers for each client.
 //! Must never: treat a conditional permission as absent, a gap as an empty set, or a scope as a refusal unless the
 //! organisation is configured to enforce scopes for every grant.
@@ -25,8 +28,8 @@ use std::{
 pub use enforced::{Enforced, Enforcement};
 pub use power::{Held, Power};
 pub use report::{
-    AccessReport, Authority, DomainAccess, Granted, OperationAccess, PermissionAccess, Reachable, UpperBound,
-    Via,
+    AccessReport, Authority, DomainAccess, Granted, ObservedAt, OperationAccess, PermissionAccess, Reachable,
+    UpperBound, Via,
 };
 pub use role::RolePower;
 pub use scope::{ALL_SCOPES, Scopes, lets_through};
@@ -34,7 +37,7 @@ pub use scope::{ALL_SCOPES, Scopes, lets_through};
 use chrono::{DateTime, Utc};
 
 use super::{
-    RoleId, ScopeEnforcement,
+    ClientId, RoleId, ScopeEnforcement,
     catalogue::{Catalogue, Mode, Operation, Operations},
     inventory::{Client, Grant, GrantType, Role},
     permission::{PermissionSet, Universe},
@@ -62,6 +65,8 @@ pub struct Access<'a> {
     /// What scopes let through.
     pub scopes: Arc<Scopes>,
     roles: HashMap<&'a RoleId, Arc<RolePower>>,
+    /// Grants that the snapshot does not show and that are taken to have been there ([`Access::assume`]).
+    assumed: HashMap<&'a ClientId, Vec<&'a Grant>>,
     /// For each operation the permissions that it names; filled when operations are first asked for.
     needs: OnceLock<Vec<Vec<usize>>>,
 }
@@ -149,6 +154,7 @@ impl<'a> Access<'a> {
             division_aware,
             scopes,
             roles: HashMap::new(),
+            assumed: HashMap::new(),
             needs: OnceLock::new(),
         }
     }
@@ -167,9 +173,15 @@ impl<'a> Access<'a> {
         self.snapshot.settings.scope_enforcement == ScopeEnforcement::AllGrants
     }
 
+    /// Takes it that a client held a grant which this snapshot does not show: it was seen later, and nobody looked then.
+    pub fn assume(&mut self, client: &'a ClientId, grant: &'a Grant) {
+        self.assumed.entry(client).or_default().push(grant);
+    }
+
     /// Everything that a client is granted, each grant once.
     pub fn granted<'b>(&'b self, client: &'b Client) -> impl Iterator<Item = &'b Grant> {
-        client.grants()
+        let assumed = self.assumed.get(&client.id).into_iter().flatten().copied();
+        self.snapshot.granted(client).chain(assumed)
     }
 
     /// What a client holds by its roles, division by division. Empty for clients that act as a user.

@@ -48,10 +48,29 @@ pub struct Via {
     pub division: DivisionRef,
     /// Given under a condition.
     pub conditional: bool,
-    /// Where the grant was read: `record` (the client's own record).
+    /// Where the grant was read: `record` (the client's own record), or `subject` (asked from the client's side, and
+    /// not in its record).
     pub source: &'static str,
     /// When.
     pub observed_at: DateTime<Utc>,
+    /// The other subject (a group) that the client has it from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inherited_from: Option<String>,
+}
+
+/// When what is known of one client was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ObservedAt {
+    /// Its own record.
+    pub record: DateTime<Utc>,
+    /// Its grants from its own side; `None`: never.
+    pub subject: Option<DateTime<Utc>>,
+}
+
+impl From<DateTime<Utc>> for ObservedAt {
+    fn from(record: DateTime<Utc>) -> Self {
+        Self { record, subject: None }
+    }
 }
 
 /// One permission that a client holds.
@@ -169,14 +188,15 @@ pub struct AccessReport {
 }
 
 impl Access<'_> {
-    /// What one client can do; `observed_at` is when its record was read.
+    /// What one client can do; `observed_at` is when its record (and its grants) were read.
     pub fn report(
         &self,
         org: &str,
         client: &Client,
         with_operations: bool,
-        observed_at: DateTime<Utc>,
+        observed_at: impl Into<ObservedAt>,
     ) -> AccessReport {
+        let observed_at = observed_at.into();
         let by_roles = acts_by_roles(client);
         let bound = self.user_bound();
         let power = self.power(client);
@@ -205,7 +225,7 @@ impl Access<'_> {
             operations_source: self.operations.source(),
             operations_as_of: match self.operations.source() {
                 Source::Definition => {
-                    self.operations_seen.unwrap_or(observed_at).format("%Y-%m-%d").to_string()
+                    self.operations_seen.unwrap_or(observed_at.record).format("%Y-%m-%d").to_string()
                 }
                 Source::CompiledIn => OPERATIONS_AS_OF.to_owned(),
             },
@@ -263,13 +283,18 @@ impl Access<'_> {
         reachable
     }
 
-    fn permissions(&self, client: &Client, observed_at: DateTime<Utc>) -> Vec<PermissionAccess> {
+    fn permissions(&self, client: &Client, observed_at: ObservedAt) -> Vec<PermissionAccess> {
         let in_scope = self.scopes.permissions(&client.scopes);
         let mut ways: BTreeMap<usize, Vec<Via>> = BTreeMap::new();
         for grant in self.granted(client) {
             let Some(role) = self.role(&grant.role) else { continue };
             for at in role.listed.ones() {
-                ways.entry(at).or_default().push(self.way(grant, !role.firm.contains(at), observed_at));
+                ways.entry(at).or_default().push(self.way(
+                    client,
+                    grant,
+                    !role.firm.contains(at),
+                    observed_at,
+                ));
             }
         }
         ways.into_iter()
@@ -285,15 +310,33 @@ impl Access<'_> {
     }
 
     /// A grant as a way to a permission that its role gives.
-    pub(super) fn way(&self, grant: &Grant, conditional: bool, observed_at: DateTime<Utc>) -> Via {
+    pub(super) fn way(
+        &self,
+        client: &Client,
+        grant: &Grant,
+        conditional: bool,
+        observed_at: ObservedAt,
+    ) -> Via {
+        let by_record = client.grants.as_ref().is_some_and(|record| record.contains(grant));
+        let (source, observed_at) = match observed_at.subject {
+            _ if by_record => ("record", observed_at.record),
+            at => ("subject", at.unwrap_or(observed_at.record)),
+        };
+        let seen = self.snapshot.grants.get(&client.id);
+        let others = seen.filter(|seen| !by_record && !seen.own.contains(grant));
+        let inherited_from = others.and_then(|seen| {
+            let from = seen.inherited.iter().find(|(_, grants)| grants.contains(grant));
+            from.map(|(subject, _)| subject.clone())
+        });
         let role_name = self.snapshot.roles.get(&grant.role).map_or("", |role| role.name.as_str());
         Via {
             role: grant.role.clone(),
             role_name: role_name.to_owned(),
             division: grant.division.clone(),
             conditional,
-            source: "record",
+            source,
             observed_at,
+            inherited_from,
         }
     }
 

@@ -6,11 +6,12 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, Utc};
 use fixedbitset::FixedBitSet;
 use serde::Serialize;
 
-use super::{Access, Authority, Granted, RolePower, UpperBound, Via, acts_by_roles, lets_through};
+use super::{
+    Access, Authority, Granted, ObservedAt, RolePower, UpperBound, Via, acts_by_roles, lets_through,
+};
 use crate::domain::{
     ClientId, DivisionRef, RoleId,
     catalogue::Mode,
@@ -230,7 +231,7 @@ impl<'a> Holders<'a> {
 
     /// Each client that can do what is asked: by their roles first, then those of which it is not known, then those that
     /// act as their user; each group by name. `read_at` is when a client's record was read.
-    pub fn answer(&self, asked: &Asked, read_at: impl Fn(&ClientId) -> DateTime<Utc>) -> Vec<Holder> {
+    pub fn answer(&self, asked: &Asked, read_at: impl Fn(&ClientId) -> ObservedAt) -> Vec<Holder> {
         let mut all: Vec<Holder> = Vec::new();
         let (by_roles, undeclared) = match asked {
             Asked::Permissions(permissions) => {
@@ -288,7 +289,7 @@ impl<'a> Holders<'a> {
         }
     }
 
-    fn holder(&self, client: &Client, asked: &Asked, granted: Can, read_at: DateTime<Utc>) -> Holder {
+    fn holder(&self, client: &Client, asked: &Asked, granted: Can, read_at: ObservedAt) -> Holder {
         let access = self.access;
         let by_roles = acts_by_roles(client);
         let (wanted, mode): (&[usize], Mode) = match asked {
@@ -312,7 +313,9 @@ impl<'a> Holders<'a> {
                 .granted(client)
                 .filter_map(|grant| Some((grant, access.role(&grant.role)?)))
                 .filter(|(_, power)| gives(power, permission))
-                .map(|(grant, power)| access.way(grant, !power.unconditional.contains(permission), read_at))
+                .map(|(grant, power)| {
+                    access.way(client, grant, !power.unconditional.contains(permission), read_at)
+                })
                 .collect();
             if !ways.is_empty() {
                 let conditional = ways.iter().all(|way| way.conditional);

@@ -27,11 +27,16 @@ pub(super) struct Failure {
 impl Check {
     /// Appends what this check finds in one client.
     pub(super) fn answer(&self, facts: &Facts<'_>, subject: &Subject<'_>, findings: &mut Vec<Finding>) {
-        if self.needs.contains(&Fact::ClientGrants)
-            && let Some(gap) = facts.gap(Fact::ClientGrants, subject)
-        {
-            findings.push(self.unanswered(facts, subject, gap));
+        if !facts.judges(self, subject) {
             return;
+        }
+        // Without these there is nothing to look at. Other facts only make a failure doubtful.
+        let all = [Fact::ClientGrants, Fact::Grants, Fact::Usage];
+        for fact in all.into_iter().filter(|fact| self.needs.contains(fact)) {
+            if let Some(gap) = facts.gap(fact, subject) {
+                findings.push(self.unanswered(facts, subject, gap));
+                return;
+            }
         }
         let mut failed = Vec::new();
         let mut unknown = Vec::new();

@@ -5,13 +5,13 @@
 
 use std::{
     cell::OnceCell,
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    Context,
+    Check, Context,
     reach::empty_division::{self, Occupancy},
     roles::{
         admin::{self, Everything},
@@ -24,10 +24,17 @@ use crate::domain::{
     ClientId, DivisionRef, Fact, Gap, RoleId,
     access::{Access, RolePower, acts_by_roles, escalation::Escalation},
     contract::{Comparison, Contract, Declared, companion::Companions},
-    inventory::{Client, Role},
+    inventory::{Client, ClientState, Role},
     permission::{PermissionSet, nearest},
     probe::Standing,
+    usage::{Prover, Usage},
 };
+
+/// A look at a client's grants that is older says nothing of today. A client's turn comes once a day.
+const CONFIRMED_WITHIN: TimeDelta = TimeDelta::days(3);
+
+const CUT_SHORT: &str = "The platform counted more calls than are kept, so this client may have made some that are not \
+    listed.";
 
 /// A probe that was last tried longer ago says nothing of today: its client is not probed any more.
 const PROBES_COUNT: TimeDelta = TimeDelta::days(90);
@@ -50,6 +57,11 @@ pub(super) struct Facts<'a> {
     /// What the divisions hold.
     pub(super) occupancy: Occupancy<'a>,
     roles: HashMap<&'a RoleId, RoleFacts<'a>>,
+    pub(super) prover: Prover<'a>,
+    pub(super) usage: Option<&'a Usage>,
+    pub(super) declared: Option<&'a BTreeMap<ClientId, BTreeSet<usize>>>,
+    judges_grants: bool,
+    judges_usage: bool,
     /// For each unknown permission, the known names nearest to it.
     pub(super) suggestions: HashMap<usize, Vec<&'a str>>,
     gaps: Gaps<'a>,
@@ -118,10 +130,10 @@ impl<'a> Facts<'a> {
     pub(super) fn gather(context: &Context<'a>) -> Self {
         let access = context.access;
         let snapshot = access.snapshot;
-        let gaps = Gaps::of(context.gaps, access);
+        let gaps = Gaps::of(context, access);
         let mut holders: HashMap<&RoleId, Vec<&Client>> = HashMap::new();
         for client in snapshot.clients.values().filter(|client| acts_by_roles(client)) {
-            for grant in client.grants() {
+            for grant in access.granted(client) {
                 let held_by = holders.entry(&grant.role).or_default();
                 // A client's grants are visited together, so it can only repeat itself at the end.
                 if held_by.last().is_none_or(|last| last.id != client.id) {
@@ -172,6 +184,11 @@ impl<'a> Facts<'a> {
             names: OnceCell::new(),
             escalation,
             occupancy,
+            prover: Prover::new(access),
+            usage: context.usage,
+            declared: context.declared,
+            judges_grants: context.turns.is_some(),
+            judges_usage: context.counts_usage || context.usage.is_some(),
             roles,
             suggestions,
             gaps,
@@ -235,7 +252,7 @@ impl<'a> Facts<'a> {
         if !acts_by_roles(client) {
             return subject;
         }
-        for grant in client.grants() {
+        for grant in self.access.granted(client) {
             // A role that was carried forward is shown as it was, and is still not one that was read.
             if (self.gaps.roles.contains(grant.role.as_str()) || !self.roles.contains_key(&grant.role))
                 && !subject.unseen.contains(&&grant.role)
@@ -258,6 +275,22 @@ impl<'a> Facts<'a> {
         subject
     }
 
+    /// Whether a check is asked about a client at all.
+    pub(super) fn judges(&self, check: &Check, subject: &Subject<'_>) -> bool {
+        let needs = |fact| check.needs.contains(&fact);
+        if needs(Fact::Grants) && !(self.judges_grants && acts_by_roles(subject.client)) {
+            return false;
+        }
+        // Calls say nothing of the permissions of a user's client.
+        let by_calls = acts_by_roles(subject.client) || !needs(Fact::Roles);
+        !needs(Fact::Usage) || (by_calls && self.counts_calls(subject.client))
+    }
+
+    /// Whether a client's calls are counted. One that can get no token makes none.
+    pub(super) fn counts_calls(&self, client: &Client) -> bool {
+        self.judges_usage && client.state == ClientState::Active
+    }
+
     /// The sentence on a fact that was not read and that an answer about this client would rest on.
     ///
     /// A listing of clients or roles as a whole that is in doubt says that entries are missing. Those that are
@@ -273,6 +306,14 @@ impl<'a> Facts<'a> {
                 .or(self.gaps.grants.as_ref())
                 .map(String::as_str)
                 .or_else(|| subject.client.grants.is_none().then_some(NO_GRANTS)),
+            Fact::Grants => (self.gaps.observed.as_deref())
+                .or_else(|| self.gaps.observed_of.get(subject.client.id.as_str()).map(String::as_str)),
+            Fact::Usage => match self.usage {
+                Some(usage) if usage.left_out > 0 && usage.of(&subject.client.id).is_none() => {
+                    Some(CUT_SHORT)
+                }
+                _ => self.gaps.usage.as_deref(),
+            },
             // Where the definition was not read the last one or the compiled-in table answers, with its day: older, not
             // unknown.
             Fact::Roles | Fact::OwnGrants | Fact::Operations => None,
@@ -291,7 +332,7 @@ impl<'a> Facts<'a> {
         })
     }
 
-    fn places(&self, divisions: &[&DivisionRef]) -> String {
+    pub(super) fn places(&self, divisions: &[&DivisionRef]) -> String {
         if divisions.contains(&&DivisionRef::All) {
             return "in all divisions".to_owned();
         }
@@ -342,10 +383,13 @@ struct Gaps<'a> {
     /// The list of clients as a whole.
     all_clients: Option<String>,
     roles: HashSet<&'a str>,
+    observed: Option<String>,
+    observed_of: HashMap<&'a str, String>,
+    usage: Option<String>,
 }
 
 impl<'a> Gaps<'a> {
-    fn of(gaps: &'a [Gap], access: &Access<'_>) -> Self {
+    fn of(context: &Context<'a>, access: &Access<'a>) -> Self {
         let never = |what: &str| format!("The {what} of this organisation were never read.");
         let mut all = Self {
             catalogue: access.snapshot.catalogue.is_none().then(|| never("permissions")),
@@ -355,8 +399,11 @@ impl<'a> Gaps<'a> {
             clients: HashMap::new(),
             all_clients: None,
             roles: HashSet::new(),
+            observed: None,
+            observed_of: unconfirmed(context, access),
+            usage: None,
         };
-        for gap in gaps {
+        for gap in context.gaps {
             match (gap.fact, gap.subject.as_deref()) {
                 (Fact::Catalogue, _) => all.catalogue = Some(sentence(gap)),
                 (Fact::Divisions, _) => all.divisions = Some(sentence(gap)),
@@ -371,11 +418,52 @@ impl<'a> Gaps<'a> {
                     all.roles.insert(role);
                 }
                 (Fact::Clients, None) => all.all_clients = Some(sentence(gap)),
+                (Fact::Grants, None) => all.observed = Some(sentence(gap)),
+                (Fact::Grants, Some(client)) => {
+                    all.observed_of.insert(client, sentence(gap));
+                }
+                (Fact::Usage, _) => all.usage = Some(sentence(gap)),
                 (Fact::Roles, None) | (Fact::OwnGrants | Fact::Operations, _) => {}
+            }
+        }
+        // A count that is a few days old still answers, whether or not it could be repeated.
+        match context.usage {
+            Some(usage) if usage.window.is_fresh(context.now) => all.usage = None,
+            Some(usage) => {
+                let until = usage.window.to.format("%Y-%m-%d");
+                all.usage.get_or_insert_with(|| format!("What clients called is only known up to {until}."));
+            }
+            None => {
+                all.usage.get_or_insert_with(|| "What clients called has not been counted yet.".to_owned());
             }
         }
         all
     }
+}
+
+/// Clients whose grants are not known as of a few days ago, each with the sentence that says so.
+fn unconfirmed<'a>(context: &Context<'a>, access: &Access<'a>) -> HashMap<&'a str, String> {
+    let Some(turns) = context.turns else { return HashMap::new() };
+    let limit = context.now - CONFIRMED_WITHIN;
+    let clients = access.snapshot.clients.values().filter(|client| acts_by_roles(client));
+    let doubtful = clients.filter_map(|client| {
+        let day = |at: DateTime<Utc>| at.format("%Y-%m-%d %H:%M UTC").to_string();
+        let turn = turns.get(&client.id);
+        let text = match turn.and_then(|turn| Some((turn.asked, turn.confirmed?))) {
+            None => "What this client is granted has not been read from its own side yet.".to_owned(),
+            Some((asked, confirmed)) if asked > confirmed => format!(
+                "What this client is granted could not be read from its own side on {}; it was last read on {}.",
+                day(asked),
+                day(confirmed)
+            ),
+            Some((_, confirmed)) if confirmed < limit => {
+                format!("What this client is granted was last read from its own side on {}.", day(confirmed))
+            }
+            Some(_) => return None,
+        };
+        Some((client.id.as_str(), text))
+    });
+    doubtful.collect()
 }
 
 fn sentence(gap: &Gap) -> String {

@@ -5,8 +5,8 @@
 //! for one client and check than [`FINDINGS_LIMIT`] of each status.
 //!
 //! To add a check: one file in `roles` (about roles that a client holds), `clients` (about its own record), `contract`
-//! (about what its contract declares), `reach` (about what it reaches) or `probed` (about what probes proved), one line in [`CHECKS`], one row in
-//! `docs/checks.md` (a test compares).
+//! (about what its contract declares), `reach` (about what it reaches), `observed` (about what was seen beside the record:
+//! grants, calls) or `probed` (about what probes proved), one line in [`CHECKS`], one row in `docs/checks.md` (a test compares).
 //!
 //! What depends on roles alone is computed once for each role (`facts`); the loop over clients only combines.
 
@@ -14,9 +14,12 @@ mod answer;
 mod clients;
 mod contract;
 mod facts;
+mod observed;
 mod probed;
 mod reach;
 mod roles;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
@@ -25,8 +28,8 @@ use self::{
     facts::{Facts, Subject},
 };
 use super::{
-    Fact, Gap, Severity, access::Access, contract::companion::Companions, finding::Finding,
-    inventory::ObjectCounts, probe::Standing,
+    ClientId, Fact, Gap, Severity, access::Access, contract::companion::Companions, finding::Finding,
+    inventory::ObjectCounts, probe::Standing, rotation::Turns, usage::Usage,
 };
 
 /// Findings of one check and status for one client; beyond that there is one that sums them up.
@@ -49,6 +52,14 @@ pub struct Context<'a> {
     pub probes: Option<&'a [Standing]>,
     /// The time of the audit.
     pub now: DateTime<Utc>,
+    /// When each client's grants were last asked for; `None`: they never are, so what rests on them is not judged.
+    pub turns: Option<&'a Turns>,
+    /// What clients called; `None`: not known yet.
+    pub usage: Option<&'a Usage>,
+    /// Whether the platform is asked what clients called; if not, and nothing is known, what rests on it is not judged.
+    pub counts_usage: bool,
+    /// For each client with a contract, the operations that it declares, by their place in the table.
+    pub declared: Option<&'a BTreeMap<ClientId, BTreeSet<usize>>>,
 }
 
 /// Controls of well-known catalogues that a check serves.
@@ -100,6 +111,10 @@ pub static CHECKS: &[Check] = &[
     roles::every_division::CHECK,
     roles::default_role::CHECK,
     roles::unknown_permission::CHECK,
+    observed::role_overlap::CHECK,
+    observed::undeclared_use::CHECK,
+    observed::unused_permission::CHECK,
+    observed::unused_client::CHECK,
     clients::token_lifetime::CHECK,
     contract::exceeded::CHECK,
     contract::broken::CHECK,
@@ -116,6 +131,7 @@ pub static CHECKS: &[Check] = &[
     clients::inactive::CHECK,
     probed::negative_inconclusive::CHECK,
     probed::unexplained::CHECK,
+    observed::stale_client::CHECK,
     clients::description::CHECK,
     contract::names::CHECK,
     contract::implied::CHECK,

@@ -12,7 +12,7 @@ use super::{
     compare::Implied, need, role::Role,
 };
 use crate::domain::{
-    DivisionRef,
+    DivisionRef, RoleId,
     access::{Access, Authority, acts_by_roles},
     finding::ClientRef,
     inventory::Client,
@@ -27,6 +27,12 @@ pub struct Proposal {
     pub client: ClientRef,
     /// Whether its power comes from its roles. If not, nothing is known to be missing or too much.
     pub authority: Authority,
+    /// The client's grants could not be read: what is called missing may be held.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub grants_unknown: bool,
+    /// Granted roles that the audit did not see: what they give is not known either.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unseen_roles: Vec<RoleId>,
     /// How many operations are declared (that the platform has).
     pub calls: usize,
     /// Declared operations that are refused today.
@@ -82,6 +88,8 @@ pub fn propose(
         org: org.to_owned(),
         client: ClientRef { id: client.id.clone(), name: client.name.clone() },
         authority: if acts_by_roles(client) { Authority::Roles } else { Authority::User },
+        grants_unknown: acts_by_roles(client) && client.grants.is_none(),
+        unseen_roles: access.power(client).unseen_roles,
         calls: declared.calls.len(),
         missing,
         excess,

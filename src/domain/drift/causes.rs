@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Causes, Pair, SubjectKey, changed::Changed, definition, platform::brought};
+use super::{Causes, Pair, SubjectKey, changed::Changed, definition, observed, platform::brought};
 use crate::domain::{
     DivisionRef, RoleId,
     access::Access,
@@ -145,10 +145,15 @@ fn client_alone(side: &Snapshot, client: &Client, kind: CauseKind) -> Draft {
 }
 
 fn client_changed(pair: &Pair<'_>, old: &Client, new: &Client) -> Option<Draft> {
-    if old == new {
+    let (before, after) = (pair.before.snapshot, pair.after.snapshot);
+    let observed = observed::difference((before, old), (after, new), grant_value);
+    if old == new && observed.is_none() {
         return None;
     }
     let mut draft = Draft::of("client", new.id.as_str(), &new.name);
+    if let Some(value) = observed {
+        draft.note(CauseKind::ClientGrantsChanged, observed::FIELD, value);
+    }
     draft.field(CauseKind::ClientGrantTypeChanged, "grant_type", &old.grant_type, &new.grant_type);
     if old.grants != new.grants {
         let missing = |side: &Snapshot, one: &Client, other: &Client| -> Vec<Value> {

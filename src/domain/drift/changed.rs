@@ -4,11 +4,12 @@
 //! Enters: both snapshots. Leaves: ids. Must never: leave out a client whose power differs. That costs nothing but the
 //! truth, where one client too many costs some time and finds no difference.
 //!
-//! A client's power is a function (`access::power`) of the client's own entity, of the patterns of the roles that it is
-//! granted, of the catalogue, of whether scopes bind roles, and if they do of the operations that scopes let through. It
-//! does not depend on divisions, which are only named by grants, nor on other clients or roles. So the power of a client
-//! whose entity is the same can differ only if a role that it holds came, went or has other patterns, or if the catalogue,
-//! the settings or (where scopes bind) the operations changed, which reach everybody.
+//! A client's power is a function (`access::power`) of the client's own entity, of what it was last seen to be granted,
+//! of the patterns of these roles, of the catalogue, of whether scopes bind roles, and if they do of the operations that
+//! scopes let through. It does not depend on divisions, which are only named by grants, nor on other clients or roles. So
+//! the power of a client whose entity and observed grants are the same can differ only if a role that it holds came, went
+//! or has other patterns, or if the catalogue, the settings or (where scopes bind) the operations changed, which reach
+//! everybody.
 
 use std::{
     cmp::Ordering,
@@ -41,7 +42,7 @@ impl<'a> Changed<'a> {
         let mut changed = Self::default();
         for EntityKey { kind, id } in differing(&before.hashes, &after.hashes) {
             match kind {
-                EntityKind::Client => drop(changed.clients.insert(id)),
+                EntityKind::Client | EntityKind::Grants => drop(changed.clients.insert(id)),
                 EntityKind::Role => drop(changed.roles.insert(id)),
                 EntityKind::Division => drop(changed.divisions.insert(id)),
                 EntityKind::Catalogue => changed.catalogue = true,
@@ -69,7 +70,7 @@ impl<'a> Changed<'a> {
 /// Whose power can differ, by which roles.
 #[derive(Debug)]
 pub(super) struct Reached<'a> {
-    /// Clients whose own entity changed.
+    /// Clients whose own entity or observed grants changed.
     pub(super) changed: BTreeSet<&'a ClientId>,
     /// Clients that are the same on both sides and that something else reaches.
     pub(super) same: Vec<&'a Client>,
@@ -91,18 +92,19 @@ impl<'a> Reached<'a> {
         let by_role: HashSet<&str> = changed.roles.iter().copied().filter(gives_other).collect();
         let mut roles: HashSet<&str> = changed.roles.iter().copied().collect();
         let mut own = BTreeSet::new();
-        for client in changed.clients.iter().flat_map(|id| [before.clients.get(*id), after.clients.get(*id)])
-        {
-            let Some(client) = client else { continue };
-            own.insert(&client.id);
-            roles.extend(client.grants().map(|grant| grant.role.as_str()));
+        for id in &changed.clients {
+            for side in [before, after] {
+                let Some(client) = side.clients.get(*id) else { continue };
+                own.insert(&client.id);
+                roles.extend(side.granted(client).map(|grant| grant.role.as_str()));
+            }
         }
         let mut same = Vec::new();
         if everybody || !by_role.is_empty() {
             for client in after.clients.values().filter(|client| !own.contains(&client.id)) {
-                if everybody || client.grants().any(|grant| by_role.contains(grant.role.as_str())) {
+                if everybody || after.granted(client).any(|grant| by_role.contains(grant.role.as_str())) {
                     same.push(client);
-                    roles.extend(client.grants().map(|grant| grant.role.as_str()));
+                    roles.extend(after.granted(client).map(|grant| grant.role.as_str()));
                 }
             }
         }

@@ -34,7 +34,7 @@ pub(super) struct Effect {
 }
 
 /// What decides about a client's power, beside what changed.
-type Likeness<'a> = (&'a GrantType, &'a Option<BTreeSet<Grant>>, &'a BTreeSet<String>);
+type Likeness<'a> = (&'a GrantType, &'a Option<BTreeSet<Grant>>, Vec<&'a Grant>, &'a BTreeSet<String>);
 
 /// What one client gained and lost by each cause.
 type Shares = BTreeMap<SubjectKey, Share>;
@@ -58,8 +58,9 @@ pub(super) fn find(pair: &Pair<'_>, reached: &Reached<'_>) -> BTreeMap<SubjectKe
     // Clients that did not change themselves and hold the same grants and scopes fare alike.
     let mut alike: HashMap<Likeness<'_>, Shares> = HashMap::new();
     for client in &reached.same {
+        let beside: Vec<&Grant> = pair.after.snapshot.beside(client).collect();
         let shares = alike
-            .entry((&client.grant_type, &client.grants, &client.scopes))
+            .entry((&client.grant_type, &client.grants, beside, &client.scopes))
             .or_insert_with(|| shares_of(pair, &client.id, Some(client), Some(client)));
         add(&mut effects, client, shares);
     }
@@ -119,8 +120,12 @@ impl<'a> View<'a> {
         })
     }
 
+    fn grants(&self) -> impl Iterator<Item = &Grant> {
+        self.client.into_iter().flat_map(|client| self.access.granted(client))
+    }
+
     fn holds(&self, grant: &Grant) -> bool {
-        self.client.and_then(|client| client.grants.as_ref()).is_some_and(|grants| grants.contains(grant))
+        self.client.is_some_and(|client| self.access.granted(client).any(|held| held == grant))
     }
 
     /// Whether a grant's role gives a permission on this side, and if so whether under a condition.
@@ -172,7 +177,7 @@ fn attribute(
     let mut worst: BTreeMap<SubjectKey, Option<Severity>> = BTreeMap::new();
     for (permission, division, conditional) in to.beyond(from) {
         let mut causes = BTreeSet::new();
-        for grant in to.client.into_iter().flat_map(Client::grants) {
+        for grant in to.grants() {
             let same_key = to.gives(grant, permission) == Some(conditional)
                 && to.place(grant, permission) == division
                 && !to.hidden_by_scope(permission);
@@ -183,7 +188,7 @@ fn attribute(
         if causes.is_empty() {
             // The way was there, hidden behind a wider one that closed (or opened): that one's causes.
             for (one, other) in [(from, to), (to, from)] {
-                for grant in other.client.into_iter().flat_map(Client::grants) {
+                for grant in other.grants() {
                     if other.gives(grant, permission).is_some() {
                         opened(id, one, other, grant, permission, &mut causes);
                     }

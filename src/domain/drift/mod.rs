@@ -6,13 +6,15 @@
 //! event to a client that only suffers the effect.
 //!
 //! - `changed` names the entities to look at, and the clients whose power can differ.
-//! - `causes` compares entity by entity, `definition` the operations of the platform. - `platform` tells the platform's own additions from role edits.
+//! - `causes` compares entity by entity, `definition` the operations of the platform. - `platform` tells the platform's own
+//!   additions from role edits. - `observed` knows what follows from grants that are only looked at now and then.
 //! - `effects` compares client by client, and finds for each net gain the causes that opened a way to it.
 
 mod causes;
 mod changed;
 mod definition;
 mod effects;
+mod observed;
 mod platform;
 
 use std::collections::BTreeMap;
@@ -23,6 +25,8 @@ use self::{
     changed::{Changed, Reached},
     effects::Effect,
 };
+
+pub use observed::{Window, date};
 
 use super::{
     ClientId, DivisionId, RoleId, Severity,
@@ -56,7 +60,10 @@ impl<'a> Pair<'a> {
     /// `needed`: the roles whose power will be asked for.
     fn new(before: &'a Snapshot, after: &'a Snapshot, needed: impl Fn(&RoleId) -> bool) -> Self {
         let [old, new] = catalogues(before, after);
-        let [before, after] = Access::pair((before, old), (after, new), needed);
+        let [mut before, mut after] = Access::pair((before, old), (after, new), needed);
+        let (earlier, later) = (before.snapshot, after.snapshot);
+        observed::assume(&mut before, later);
+        observed::assume(&mut after, earlier);
         Self { before, after }
     }
 }

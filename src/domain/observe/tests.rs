@@ -16,6 +16,8 @@ fn facts(clients: &[&str], roles: &[&str]) -> Facts {
         catalogue: Reading::Seen(catalogue(["routing:queue:view"])),
         operations: None,
         own_grants: Reading::Seen(grants("*")),
+        grants: GrantsSeen::default(),
+        usage: Reading::NotDue,
         gaps: Vec::new(),
         api_calls: 5,
     }
@@ -24,7 +26,7 @@ fn facts(clients: &[&str], roles: &[&str]) -> Facts {
 fn grants(division: &str) -> OwnGrants {
     let divisions = BTreeSet::from([DivisionRef::from(division.to_owned())]);
     OwnGrants {
-        permissions: OwnGrants::needed().map(|name| (name.to_owned(), divisions.clone())).collect(),
+        permissions: OwnGrants::required().map(|name| (name.to_owned(), divisions.clone())).collect(),
         divisions,
     }
 }
@@ -168,6 +170,51 @@ fn grants_that_a_record_did_not_carry_are_those_last_seen() {
     let seen = run([facts(&["a"], &["r1"]), bare]);
     assert_eq!(seen[1].snapshot, seen[0].snapshot);
     assert_eq!(seen[1].gaps.len(), 1);
+}
+
+fn seen(client: &str, role: &str) -> (ClientId, ObservedGrants) {
+    let grant = crate::domain::inventory::Grant { division: DivisionRef::All, role: role.into() };
+    let grants = ObservedGrants { id: client.into(), inherited: BTreeMap::new(), own: [grant].into() };
+    (client.into(), grants)
+}
+
+#[test]
+fn what_a_client_was_seen_to_be_granted_stays_until_the_next_look() {
+    let look = |grants: &[(&str, &str)], gap: Option<Gap>| Facts {
+        grants: GrantsSeen {
+            seen: grants.iter().map(|(client, role)| seen(client, role)).collect(),
+            gaps: gap.into_iter().collect(),
+        },
+        ..facts(&["a", "b", "c"], &["r1"])
+    };
+    let failed = Gap { subject: Some("a".to_owned()), ..gap(Fact::Grants) };
+    let runs = run([
+        look(&[("a", "r1"), ("b", "r1")], None),
+        look(&[("b", "r2")], Some(failed.clone())),
+        facts(&["a", "b", "c"], &["r1"]),
+        facts(&["b", "c"], &["r1"]),
+    ]);
+    let role = |run: &Observed, client: &str| {
+        run.snapshot.grants.get(client).map(|seen| seen.own.first().unwrap().role.to_string())
+    };
+    assert_eq!(role(&runs[1], "a").as_deref(), Some("r1"), "a look that failed shows no empty set");
+    assert_eq!(role(&runs[1], "b").as_deref(), Some("r2"));
+    assert_eq!(runs[1].gaps, [failed], "with the time that it came with");
+    assert_eq!(runs[2].snapshot.digest(), runs[1].snapshot.digest(), "no look, no change");
+    assert!(runs[2].gaps.is_empty());
+    assert_eq!(role(&runs[3], "a"), None, "it goes with its client");
+}
+
+#[test]
+fn a_client_that_begins_to_act_as_its_user_takes_its_observed_grants_along() {
+    let mut user = facts(&["a"], &["r1"]);
+    user.clients[0].grant_type = "CODE".to_owned().into();
+    let first = Facts {
+        grants: GrantsSeen { seen: [seen("a", "r1")].into(), gaps: [].into() },
+        ..facts(&["a"], &["r1"])
+    };
+    let runs = run([first, user]);
+    assert_eq!((runs[0].snapshot.grants.len(), runs[1].snapshot.grants.len()), (1, 0));
 }
 
 proptest! {

@@ -12,7 +12,7 @@ mod story;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -117,6 +117,15 @@ pub(super) struct User {
     pub(super) version: i64,
 }
 
+/// A group, which hands the roles that are granted to it on to its members.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Group {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) members: BTreeSet<String>,
+}
+
 /// A queue.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Queue {
@@ -138,6 +147,8 @@ pub(super) struct Organisation {
     pub(super) divisions: BTreeMap<String, Division>,
     pub(super) users: BTreeMap<String, User>,
     pub(super) queues: BTreeMap<String, Queue>,
+    /// Whether the platform lets a client be a member is unconfirmed; here it may be, so that grants can be inherited.
+    pub(super) groups: BTreeMap<String, Group>,
     /// Grants made from the subject's or the role's side: all that users hold, and what clients hold beyond their record.
     pub(super) grants: BTreeMap<String, BTreeSet<Grant>>,
     pub(super) catalogue: Catalogue,
@@ -163,6 +174,7 @@ impl Organisation {
             divisions: BTreeMap::new(),
             users: BTreeMap::new(),
             queues: BTreeMap::new(),
+            groups: BTreeMap::new(),
             grants: BTreeMap::new(),
             catalogue: catalogue::initial(),
             seed,

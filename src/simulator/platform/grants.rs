@@ -37,12 +37,21 @@ struct Subjects {
     division_ids: Vec<String>,
 }
 
-/// All grants of a client or a user, with the roles' policies.
-pub(super) fn of_subject(world: &World, subject: &str) -> Result<Answer, Refusal> {
+/// All grants of a client, a user or a group, with the roles' policies; those through a group with the group's id.
+pub(super) fn of_subject(world: &World, call: &Call<'_>, subject: &str) -> Result<Answer, Refusal> {
     let organisation = &world.organisation;
+    let with_duplicates = call.flag("includeDuplicates", false)?;
     let name = name_of(organisation, subject).ok_or_else(Refusal::not_found)?;
-    let show = |grant: &Grant| render(organisation, subject, grant);
-    let grants: Vec<Value> = held(organisation, subject).iter().filter_map(show).collect();
+    let mut shown = BTreeSet::new();
+    let mut grants: Vec<Value> = Vec::new();
+    for (source, grant) in own_and_inherited(organisation, subject) {
+        // Without duplicates, a grant that comes from several subjects is shown once: as its own, if it is.
+        if (shown.insert(grant.clone()) || with_duplicates)
+            && let Some(row) = render(organisation, source, &grant)
+        {
+            grants.push(row);
+        }
+    }
     Ok(Fields::new()
         .put("id", subject)
         .put("name", name)
@@ -58,7 +67,8 @@ pub(super) fn of_role(world: &World, call: &Call<'_>) -> Result<Answer, Refusal>
     let role = call.parameter("roleId");
     let mut holders: Vec<(&String, &str, BTreeSet<String>)> = Vec::new();
     let clients = organisation.clients.keys().map(|id| (id, "PC_OAUTH_CLIENT"));
-    for (id, kind) in clients.chain(organisation.users.keys().map(|id| (id, "PC_USER"))) {
+    let users = organisation.users.keys().map(|id| (id, "PC_USER"));
+    for (id, kind) in clients.chain(users).chain(organisation.groups.keys().map(|id| (id, "PC_GROUP"))) {
         let here = held(organisation, id).into_iter().filter(|grant| grant.role == role);
         let divisions: BTreeSet<String> = here.map(|grant| grant.division).collect();
         if !divisions.is_empty() {
@@ -90,7 +100,8 @@ pub(super) fn in_division(world: &World, call: &Call<'_>) -> Result<Answer, Refu
     let organisation = &world.organisation;
     let division = call.parameter("divisionId");
     let mut grants = Vec::new();
-    for subject in organisation.clients.keys().chain(organisation.users.keys()) {
+    let subjects = organisation.clients.keys().chain(organisation.users.keys());
+    for subject in subjects.chain(organisation.groups.keys()) {
         let here = held(organisation, subject).into_iter().filter(|grant| grant.division == division);
         grants.extend(here.filter_map(|grant| render(organisation, subject, &grant)));
     }
@@ -208,9 +219,10 @@ fn check_subject(organisation: &Organisation, id: &str, given: Option<&str>) -> 
     if let Some(unknown) = given.filter(|kind| !SUBJECT_TYPES.contains(kind)) {
         return Err(invalid_parameter("subjectType", unknown, &SUBJECT_TYPES.join(", ")));
     }
-    let kind = match (organisation.clients.contains_key(id), organisation.users.contains_key(id)) {
-        (true, _) => "PC_OAUTH_CLIENT",
-        (_, true) => "PC_USER",
+    let kind = match id {
+        _ if organisation.clients.contains_key(id) => "PC_OAUTH_CLIENT",
+        _ if organisation.users.contains_key(id) => "PC_USER",
+        _ if organisation.groups.contains_key(id) => "PC_GROUP",
         _ => return Err(Refusal::not_found()),
     };
     if given.is_none_or(|given| given == kind) { Ok(()) } else { Err(Refusal::not_found()) }
@@ -250,16 +262,27 @@ fn remove(organisation: &mut Organisation, subject: &str, taken: &BTreeSet<Grant
     Answer::no_content()
 }
 
+/// What is granted to the subject itself.
 fn held(organisation: &Organisation, subject: &str) -> BTreeSet<Grant> {
-    match organisation.clients.get(subject) {
-        Some(client) => power::grants(organisation, client),
-        None => organisation.grants.get(subject).cloned().unwrap_or_default(),
+    let mut grants = organisation.grants.get(subject).cloned().unwrap_or_default();
+    grants.extend(organisation.clients.get(subject).into_iter().flat_map(power::recorded_grants));
+    grants
+}
+
+/// The same, then what it has through groups; each with the subject that it is granted to.
+fn own_and_inherited<'a>(organisation: &'a Organisation, subject: &'a str) -> Vec<(&'a str, Grant)> {
+    let mut all: Vec<(&str, Grant)> =
+        held(organisation, subject).into_iter().map(|grant| (subject, grant)).collect();
+    for group in organisation.groups.values().filter(|group| group.members.contains(subject)) {
+        all.extend(held(organisation, &group.id).into_iter().map(|grant| (group.id.as_str(), grant)));
     }
+    all
 }
 
 fn name_of<'a>(organisation: &'a Organisation, subject: &str) -> Option<&'a str> {
     let client = organisation.clients.get(subject).map(|client| client.name.as_str());
-    client.or_else(|| organisation.users.get(subject).map(|user| user.name.as_str()))
+    let user = organisation.users.get(subject).map(|user| user.name.as_str());
+    client.or(user).or_else(|| organisation.groups.get(subject).map(|group| group.name.as_str()))
 }
 
 /// `None` if the role is gone.

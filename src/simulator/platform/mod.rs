@@ -11,6 +11,7 @@ mod me;
 mod queues;
 mod roles;
 mod stateless;
+pub(super) mod usage;
 mod users;
 
 use super::answer::{Answer, Refusal};
@@ -71,9 +72,9 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>) -> Result<Answer, Refus
             divisions::permitted_pages(world, call, call.parameter("subjectId"))
         }
 
-        ("GET", "/api/v2/authorization/subjects/me") => grants::of_subject(world, &call.caller),
+        ("GET", "/api/v2/authorization/subjects/me") => grants::of_subject(world, call, &call.caller),
         ("GET", "/api/v2/authorization/subjects/{subjectId}") => {
-            grants::of_subject(world, call.parameter("subjectId"))
+            grants::of_subject(world, call, call.parameter("subjectId"))
         }
         ("POST", "/api/v2/authorization/subjects/{subjectId}/bulkadd") => grants::bulk_add(world, call),
         ("POST", "/api/v2/authorization/subjects/{subjectId}/bulkremove") => grants::bulk_remove(world, call),
@@ -97,6 +98,11 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>) -> Result<Answer, Refus
         ("GET", "/api/v2/routing/queues") => queues::list(world, call),
         ("GET", "/api/v2/routing/queues/{queueId}") => queues::read(world, call),
         ("DELETE", "/api/v2/routing/queues/{queueId}") => queues::delete(world, call),
+
+        ("POST", "/api/v2/usage/aggregates/query/jobs") => usage::ask_newer(world, call),
+        ("GET", "/api/v2/usage/aggregates/query/jobs/{jobId}") => usage::newer_results(world, call),
+        ("POST", "/api/v2/usage/query") => usage::ask_older(world, call),
+        ("GET", "/api/v2/usage/query/{executionId}/results") => usage::older_results(world, call),
 
         ("GET" | "HEAD", "/api/v2/tokens/me") => me::token(world, call),
         ("DELETE", "/api/v2/tokens/me") => Ok(me::revoke_token(world, call)),
@@ -142,7 +148,12 @@ pub(super) fn look_up(
     }
     for name in operation.path.split('/').filter_map(parameter_name) {
         let value = parameters.get(name).map_or("", String::as_str);
-        if is_known(organisation, name, value) {
+        // Whether there is such a query is for the query's own handler to say.
+        let is_query = matches!(
+            operation.path,
+            "/api/v2/usage/aggregates/query/jobs/{jobId}" | "/api/v2/usage/query/{executionId}/results"
+        );
+        if is_query || is_known(organisation, name, value) {
             continue;
         }
         let is_id = name.ends_with("Id") && !matches!(name, "scopeId" | "rightRoleId");
@@ -166,7 +177,11 @@ fn is_known(organisation: &Organisation, name: &str, value: &str) -> bool {
         "divisionId" => organisation.can_grant_in(value),
         "userId" => organisation.users.contains_key(value),
         "queueId" => organisation.queues.contains_key(value),
-        "subjectId" => organisation.clients.contains_key(value) || organisation.users.contains_key(value),
+        "subjectId" => {
+            organisation.clients.contains_key(value)
+                || organisation.users.contains_key(value)
+                || organisation.groups.contains_key(value)
+        }
         "scopeId" => names::scopes().contains(value),
         "objectType" => matches!(value, "USER" | "QUEUE"),
         "namespaceName" => value == "platform.api",

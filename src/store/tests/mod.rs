@@ -3,6 +3,7 @@
 mod copying;
 mod disk;
 mod growth;
+mod observed;
 mod probes;
 mod reading;
 mod recording;
@@ -14,7 +15,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use chrono::{DateTime, Utc};
 use tempfile::TempDir;
 
-use super::{Error, Record, Store, gaps_body, recorded_digest};
+use super::{Error, Observations, Record, Store, gaps_body, recorded_digest};
 use crate::domain::{
     Fact, Gap, Severity,
     event::{Cause, CauseKind, Delta, Event, Subject},
@@ -63,6 +64,15 @@ impl Audit {
     }
 
     pub(super) async fn record_for(&self, org: &str, store: &Store) -> Result<(), Error> {
+        self.record_with(org, Observations::NONE, store).await
+    }
+
+    pub(super) async fn record_with(
+        &self,
+        org: &str,
+        observations: Observations<'_>,
+        store: &Store,
+    ) -> Result<(), Error> {
         let past = store.history(org).await?.past;
         let changes = self.snapshot.changes_since(past.as_ref().map(|past| &past.snapshot));
         let at = at(self.seconds);
@@ -96,6 +106,7 @@ impl Audit {
             messages: &self.messages,
             object_counts: self.object_counts.as_ref(),
             pending_removals: &self.pending_removals,
+            observations,
             api_calls: 8,
             clients: u32::try_from(self.snapshot.clients.len()).unwrap(),
             roles: u32::try_from(self.snapshot.roles.len()).unwrap(),

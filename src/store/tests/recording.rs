@@ -140,6 +140,7 @@ async fn an_audit_that_was_overtaken_is_refused() {
         messages: &[],
         object_counts: None,
         pending_removals: &BTreeSet::new(),
+        observations: Observations::NONE,
         api_calls: 0,
         clients: 1,
         roles: 1,

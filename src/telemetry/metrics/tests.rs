@@ -26,6 +26,8 @@ fn audit(finished: i64) -> AuditGauges {
         clients: BTreeMap::from([(("client_credentials", "active"), 7), (("password", "active"), 1)]),
         findings: BTreeMap::from([(("admin-role".to_owned(), Severity::Critical), 2)]),
         gaps: BTreeMap::from([(Fact::Divisions, 1)]),
+        grants_confirmed: Some(at(90)),
+        usage_until: Some(at(95)),
     }
 }
 
@@ -187,6 +189,10 @@ fn an_audit_replaces_the_one_before_as_a_whole() {
     assert_eq!(value(&page, admin), Some("2"));
     assert_eq!(value(&page, described), Some("0"));
     assert_eq!(value(&page, gap), Some("1"));
+    let confirmed = r#"scopewarden_grants_oldest_confirmation_timestamp_seconds{org="acme"}"#;
+    assert_eq!(value(&page, confirmed), Some("90"));
+    let counted = r#"scopewarden_usage_window_end_timestamp_seconds{org="acme"}"#;
+    assert_eq!(value(&page, counted), Some("95"));
 
     let after = AuditGauges {
         clients: BTreeMap::from([(("code", "disabled"), 4)]),

@@ -126,6 +126,7 @@ impl Site {
             messages: &[],
             object_counts: None,
             pending_removals: &BTreeSet::new(),
+            observations: crate::store::Observations::NONE,
             api_calls: 8,
             clients: 21,
             roles: 12,

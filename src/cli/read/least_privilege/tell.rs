@@ -42,6 +42,12 @@ pub(super) fn tell(
     for name in &proposal.unknown_divisions {
         out.line(format_args!("not compared: the organisation has no division {name}"))?;
     }
+    if proposal.grants_unknown {
+        out.line("its grants could not be read: it may hold what is called missing, and more")?;
+    }
+    for role in &proposal.unseen_roles {
+        out.line(format_args!("it holds the role {role}, which the audit did not see: it may hold more"))?;
+    }
     if proposal.authority == Authority::User {
         out.line("it acts as its user: what it holds, and so what is missing or too much, is not known")?;
     }
@@ -109,8 +115,11 @@ fn excess(out: &mut Output, snapshot: &Snapshot, proposal: &Proposal) -> io::Res
         Column::prose("via role"),
         Column::prose("why"),
     ]);
-    let shown = rest.iter().take(SHOWN.max(rest.iter().filter(|excess| !excess.instead.is_empty()).count()));
-    for excess in open.iter().chain(shown) {
+    // What a declared call rests on is always named: it cannot simply be cut.
+    let (resting, others): (Vec<&Excess>, Vec<&Excess>) =
+        rest.iter().partition(|excess| !excess.instead.is_empty());
+    let shown: Vec<&Excess> = resting.iter().chain(others.iter().take(SHOWN)).copied().collect();
+    for excess in open.iter().chain(&shown) {
         table.row([
             excess.permission.as_str().into(),
             (excess.weight as usize).into(),
@@ -120,11 +129,9 @@ fn excess(out: &mut Output, snapshot: &Snapshot, proposal: &Proposal) -> io::Res
         ]);
     }
     out.table(&table)?;
-    if rest.len() > SHOWN {
-        out.line(format_args!(
-            "and {} more that weigh no more than these (--output json has all)",
-            rest.len() - SHOWN
-        ))?;
+    if rest.len() > shown.len() {
+        let more = rest.len() - shown.len();
+        out.line(format_args!("and {more} more that weigh no more than these (--output json has all)"))?;
     }
     Ok(())
 }

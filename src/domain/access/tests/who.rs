@@ -47,7 +47,7 @@ fn names(org: &Snapshot, question: &str) -> Vec<String> {
     let access = Access::new(org);
     let asked = Asked::read(&access, question).unwrap();
     Holders::new(&access)
-        .answer(&asked, |_| when())
+        .answer(&asked, |_| when().into())
         .into_iter()
         .map(|holder| holder.client.id.to_string())
         .collect()
@@ -68,7 +68,7 @@ fn each_holder_comes_with_its_ways() {
     let org = org();
     let access = Access::new(&org);
     let asked = Asked::read(&access, "routing:queue:*").unwrap();
-    let found = Holders::new(&access).answer(&asked, |_| when());
+    let found = Holders::new(&access).answer(&asked, |_| when().into());
     let [a, b, c, lost, u] = &found[..] else { panic!("{found:?}") };
     assert_eq!(a.permissions, ["routing:queue:edit", "routing:queue:view"]);
     assert_eq!(a.divisions, [DivisionRef::One("d1".into())]);
@@ -98,7 +98,7 @@ fn an_operation_that_needs_all_of_several_permissions_counts_where_all_are_held(
         let org = Snapshot { catalogue: Some(known.clone()), ..org }.seal();
         let access = Access::new(&org);
         let asked = Asked::read(&access, name).unwrap();
-        let found = Holders::new(&access).answer(&asked, |_| when());
+        let found = Holders::new(&access).answer(&asked, |_| when().into());
         found[0].divisions.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     assert_eq!(ask(["*", "d1"]), ["d1"]);
@@ -113,7 +113,7 @@ fn an_operation_that_declares_nothing_is_said_to_be_undeclared() {
     let access = Access::new(&org);
     let asked = Asked::read(&access, "GET /api/v2/authorization/divisions").unwrap();
     let holders = Holders::new(&access);
-    let found = holders.answer(&asked, |_| when());
+    let found = holders.answer(&asked, |_| when().into());
     assert_eq!(found.len(), org.clients.len());
     assert!(found.iter().all(|holder| holder.granted == Can::By(Granted::Undeclared)));
     let Asked::Operation(at) = asked else { panic!("{asked:?}") };
@@ -156,7 +156,7 @@ proptest! {
             prop_assert_eq!(&turned, &holding, "{}", name);
             // The ways and divisions are those of the report.
             if !holding.is_empty() {
-                let answer = holders.answer(&Asked::Permissions(vec![at]), |_| when());
+                let answer = holders.answer(&Asked::Permissions(vec![at]), |_| when().into());
                 let by_roles: Vec<_> = answer.iter().filter(|holder| !holder.via.is_empty()).collect();
                 prop_assert_eq!(by_roles.len(), holding.len());
                 for holder in by_roles {

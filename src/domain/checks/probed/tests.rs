@@ -5,8 +5,10 @@ use chrono::TimeDelta;
 use crate::domain::{
     Severity,
     access::Access,
-    checks::{Context, evaluate, tests::keys},
-    contract::companion::Companions,
+    checks::{
+        Context, evaluate,
+        tests::{context, keys},
+    },
     finding::{ClientRef, Finding, Status},
     fixtures::{client, snapshot, when},
     probe::{Expectation, Observation, Origin, Prediction, Silence, Standing, Verdict},
@@ -40,16 +42,7 @@ fn observation(expectation: Expectation, verdict: Verdict) -> Observation {
 fn audit(standings: &[Standing]) -> Vec<Finding> {
     let org = snapshot([client("c"), client("d")], []);
     let access = Access::new(&org);
-    let companions = Companions::with(&[]);
-    let context = Context {
-        org: "acme",
-        access: &access,
-        gaps: &[],
-        companions: &companions,
-        object_counts: None,
-        probes: Some(standings),
-        now: when(),
-    };
+    let context = Context { probes: Some(standings), ..context(&access, &[]) };
     evaluate(&context).flatten().collect()
 }
 

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::domain::fixtures::catalogue;
+use crate::domain::{RoleId, fixtures::catalogue};
 
 const QUEUE: &str = "GET /api/v2/routing/queues/{queueId}";
 const CONTACT: &str = "GET /api/v2/externalcontacts/contacts/{contactId}";
@@ -225,4 +225,15 @@ fn of_a_client_that_acts_as_its_user_nothing_is_known_to_be_missing() {
     assert_eq!(proposal.unknown, ["GET /api/v2/no/such"]);
     assert_eq!((proposal.calls, proposal.cost.permissions), (1, 1));
     assert_eq!(json!(proposal)["authority"], "user");
+}
+
+#[test]
+fn what_was_not_read_is_said() {
+    let mut unread = client("c");
+    unread.grants = None;
+    assert!(proposed(&snapshot([unread], []), &[QUEUE], false).grants_unknown);
+    let proposal = proposed(&snapshot([client("c").grant("gone", "*")], []), &[QUEUE], false);
+    assert_eq!(proposal.unseen_roles.iter().map(RoleId::as_str).collect::<Vec<_>>(), ["gone"]);
+    let whole = json!(proposed(&holder(&[], "*"), &[QUEUE], false));
+    assert!(whole.get("grants_unknown").is_none() && whole.get("unseen_roles").is_none());
 }

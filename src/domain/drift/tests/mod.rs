@@ -1,5 +1,6 @@
-//! Drift by scenario; on random organisations in `random`.
+//! Drift by scenario; of observed grants in `observed`, on random organisations in `random`.
 
+mod observed;
 mod random;
 
 use std::{slice::from_ref, sync::Arc};
@@ -11,7 +12,7 @@ use crate::domain::{
     contract::Contract,
     event::Gain,
     fixtures::{self, catalogue, client, role},
-    inventory::{Client, Role},
+    inventory::{Client, Grant, Role},
     permission::{Pattern, patterns},
     snapshot::Settings,
 };

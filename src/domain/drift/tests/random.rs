@@ -76,9 +76,15 @@ prop_compose! {
         known in prop::collection::vec((prop::sample::select(names()), prop::bool::weighted(0.3)), 1..12),
         enforced in prop::bool::weighted(0.3),
         defined in 0..2_usize,
+        observed in prop::collection::vec((0..7_usize, 0..5_usize, prop::sample::select(vec!["*", "d1"])), 0..3),
     ) -> Snapshot {
         let mut snapshot = fixtures::snapshot(clients, roles);
         snapshot.operations = Some(Arc::clone(&DEFINITIONS[defined]));
+        for (client, role, division) in observed {
+            let (client, role) = (format!("c{client}"), format!("r{role}"));
+            snapshot = snapshot.observing(&client, &[(&role, division)]);
+        }
+        snapshot.grants.retain(|id, _| snapshot.clients.contains_key(id));
         let known: Vec<String> =
             known.into_iter().map(|(name, org_wide)| if org_wide { name + "!" } else { name }).collect();
         snapshot.catalogue = Some(catalogue(known.iter().map(String::as_str)));
@@ -102,7 +108,7 @@ static DEFINITIONS: LazyLock<[Arc<Operations>; 2]> = LazyLock::new(|| {
 type KeySet = BTreeSet<(String, String, String, bool)>;
 
 /// Slow and obvious: what every client holds, as (client, permission, division, conditional).
-fn held(snapshot: &Snapshot) -> KeySet {
+fn held(snapshot: &Snapshot, other: &Snapshot) -> KeySet {
     let known = &snapshot.catalogue.as_ref().expect("has one").permissions;
     let mut keys = KeySet::new();
     for client in snapshot.clients.values() {
@@ -110,7 +116,7 @@ fn held(snapshot: &Snapshot) -> KeySet {
             continue;
         }
         let mut mine: BTreeSet<(String, String, bool)> = BTreeSet::new();
-        for grant in client.grants() {
+        for grant in client.grants().chain(observed(snapshot, client, other)) {
             let Some(role) = snapshot.roles.get(&grant.role) else { continue };
             // A role lists what the catalogue knows, and what it names itself.
             let mut names: BTreeSet<String> = known.keys().cloned().collect();
@@ -140,6 +146,18 @@ fn held(snapshot: &Snapshot) -> KeySet {
         }
     }
     keys
+}
+
+/// What was seen beside a client's record; where only the other side looked, what it saw beside both records.
+fn observed<'a>(snapshot: &'a Snapshot, client: &Client, other: &'a Snapshot) -> Vec<&'a Grant> {
+    if let Some(seen) = snapshot.grants.get(&client.id) {
+        return seen.own.iter().collect();
+    }
+    let (Some(seen), Some(twin)) = (other.grants.get(&client.id), other.clients.get(&client.id)) else {
+        return Vec::new();
+    };
+    let recorded = |grant: &&Grant| client.grants().chain(twin.grants()).any(|known| known == *grant);
+    seen.own.iter().filter(|grant| !recorded(grant)).collect()
 }
 
 fn scope_lets_through(snapshot: &Snapshot, client: &Client, permission: &str) -> bool {
@@ -263,7 +281,7 @@ proptest! {
     fn drift_applied_to_before_gives_after(before in any_organisation(), after in any_organisation()) {
         let events = between("acme", "x", &before, &after);
         let (gained, lost) = (listed(&events, |c| &c.gained), listed(&events, |c| &c.lost));
-        let (old, new) = (held(&before), held(&after));
+        let (old, new) = (held(&before, &after), held(&after, &before));
         prop_assert_eq!(&gained, &new.difference(&old).cloned().collect::<KeySet>());
         prop_assert_eq!(&lost, &old.difference(&new).cloned().collect::<KeySet>());
     }

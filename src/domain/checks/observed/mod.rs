@@ -1,0 +1,13 @@
+//! Checks of what was seen beside a client's record: its grants from its own side, and its calls.
+//!
+//! Enters: [`Facts`](super::Facts) and one client. Leaves: failures. Must never: judge a client by an old look or an old
+//! count, or call a permission unused that a call may have needed.
+
+pub(super) mod role_overlap;
+pub(super) mod stale_client;
+pub(super) mod undeclared_use;
+pub(super) mod unused_client;
+pub(super) mod unused_permission;
+
+#[cfg(test)]
+pub(in crate::domain::checks) mod tests;
