@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::{DateTime, SubsecRound as _, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use serde::Serialize;
 use tracing::{Instrument as _, info, info_span, warn};
 use uuid::{NoContext, Timestamp, Uuid};
@@ -39,6 +39,9 @@ use crate::{
     store::{self, Failure, History, Store},
     telemetry::{AuditGauges, Metrics},
 };
+
+/// The longest span of calls that is looked at; a count may be some days old.
+const COUNTED: TimeDelta = TimeDelta::days(100);
 
 /// What audits one organisation, for as long as the process lives.
 #[derive(Debug)]
@@ -300,6 +303,8 @@ impl Auditor {
 
         watch(Stage::Recall);
         let history = self.store.history(&self.org).await?;
+        let probes = self.store.probe_standings(&self.org).await?;
+        let sent = self.store.probes_sent(&self.org, clock.started - COUNTED, clock.started).await?;
         let recall = lap.ms();
 
         watch(Stage::Collect);
@@ -319,6 +324,8 @@ impl Auditor {
             companions: Arc::clone(&self.companions),
             history,
             facts,
+            probes,
+            sent,
             round,
             at,
             looks: Looks { grants: self.observing.grant_calls != Some(0), usage: self.observing.usage },

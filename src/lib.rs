@@ -4,6 +4,7 @@
 
 pub mod audit;
 pub mod daemon;
+pub mod probe;
 
 pub mod cli;
 

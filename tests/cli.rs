@@ -5,6 +5,9 @@
 //!   configurations. - `auditing`: `audit`. - `reading`: the commands that only read. - `needing`: `least-privilege`. -
 //!   `reach`: who can, what if. - `sending`: alerts and the outbox. - `keeping`: backups and retention. - `simulating`:
 //!   `simulate`. - `pipes`: who reads, and what nobody may read.
+//!   configurations. - `auditing`: `audit`. - `reading`: the commands that only read. - `sending`: alerts and the
+//!   outbox. - `keeping`: backups and retention. - `simulating`: `simulate`. - `pipes`: who reads, and what nobody may read.
+//! - `probing`: `probe`.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, in its helping functions too")]
 
@@ -22,6 +25,8 @@ mod keeping;
 mod needing;
 #[path = "cli/pipes.rs"]
 mod pipes;
+#[path = "cli/probing.rs"]
+mod probing;
 #[path = "cli/reach.rs"]
 mod reach;
 #[path = "cli/reading.rs"]

@@ -154,6 +154,10 @@ fn the_least_configuration_gets_every_default() {
     assert_eq!(org.scope_enforcement, ScopeEnforcement::Unknown);
     assert!(config.receivers.is_empty() && org.proxy.is_none());
     assert_eq!(config.alerts.group_above, 10);
+    let probe = &config.probe;
+    assert!(probe.enabled && !probe.allow_create_probes && org.probes.is_empty());
+    assert_eq!((probe.schedule.as_str(), probe.budget), ("0 40 3 * * *", 60));
+    assert_eq!(probe.stop_file, fixtures().join("scopewarden.db.stop-probes"));
 }
 
 #[test]

@@ -155,6 +155,20 @@ fn each_event_arrives_as_one_verified_alert() {
 }
 
 #[test]
+fn one_refusal_is_proven_and_one_is_missing() {
+    let document = document("1");
+    let probe = |operation: &str| {
+        let found = list(&document["probes"]).iter().find(|probe| probe["operation"] == operation);
+        found.unwrap_or_else(|| panic!("{operation} was not probed")).clone()
+    };
+    let roles = probe("DELETE /api/v2/authorization/roles/{roleId}");
+    assert_eq!((&roles["verdict"], &roles["status"]), (&"refused".into(), &403.into()));
+    let users = probe("DELETE /api/v2/users/{userId}");
+    assert_eq!((&users["verdict"], &users["severity"]), (&"not_refused".into(), &"critical".into()));
+    assert_eq!(users["client"]["name"], "Reporting_Engine");
+}
+
+#[test]
 fn told_into_a_pipe_it_is_plain_text() {
     let output = play(&["--once"]);
     let story = String::from_utf8(output.stdout).unwrap();
@@ -167,6 +181,8 @@ fn told_into_a_pipe_it_is_plain_text() {
         "baseline.recorded",
         "signature verified",
         "scopewarden_drift_events_total",
+        "DELETE /api/v2/users/{userId} was not refused.",
+        "DELETE /api/v2/authorization/roles/{roleId}",
     ] {
         assert!(story.contains(told), "{told} is not in:\n{story}");
     }

@@ -24,6 +24,7 @@ use crate::{
         finding::{self, Finding, Lifecycle, Status},
         message::{self, Letterhead, Message, MessageKind},
         observe::{self, Before, Observed},
+        probe::{Sent, Standing},
         rotation::{self, Round, Turns},
         snapshot::{Change, Settings, Snapshot},
         usage::{Tally, Usage},
@@ -41,6 +42,9 @@ pub(super) struct Input {
     pub(super) companions: Arc<Companions>,
     pub(super) history: History,
     pub(super) facts: Facts,
+    pub(super) probes: Vec<Standing>,
+    /// What was sent as clients to probe them.
+    pub(super) sent: Vec<Sent>,
     /// Whose turn it was to be asked about.
     pub(super) round: Round,
     pub(super) looks: Looks,
@@ -81,7 +85,20 @@ pub(super) struct Analysis {
 }
 
 pub(super) fn conclude(input: Input) -> Analysis {
-    let Input { org, audit, settings, contracts, companions, history, mut facts, round, looks, at } = input;
+    let Input {
+        org,
+        audit,
+        settings,
+        contracts,
+        companions,
+        history,
+        mut facts,
+        probes,
+        sent,
+        round,
+        looks,
+        at,
+    } = input;
     let past = history.past;
     let turned = rotation::settle(&round, &facts.grants.asked(), &history.turns, at);
     let counted = match std::mem::replace(&mut facts.usage, Reading::NotDue) {
@@ -114,7 +131,7 @@ pub(super) fn conclude(input: Input) -> Analysis {
     let gone: Vec<ClientId> = turns.keys().filter(|id| !round.members.contains(*id)).cloned().collect();
     turns.retain(|id, _| round.members.contains(id));
     let usage =
-        counted.as_ref().or(history.usage.as_ref()).map(|tally| Usage::join(tally, access.operations));
+        counted.clone().or(history.usage).map(|tally| Usage::join(&tally.without(&sent), access.operations));
     let declared = snapshot.contracts.values().filter_map(|contract| {
         let client = contract.pinned.clone()?;
         Some((client, Declared::by_contract(&access, contract).calls))
@@ -125,6 +142,7 @@ pub(super) fn conclude(input: Input) -> Analysis {
         access: &access,
         gaps: &observed.gaps,
         companions: &companions,
+        probes: Some(&probes),
         object_counts: observed.object_counts.as_ref(),
         now: at,
         turns: (looks.grants || !turns.is_empty()).then_some(&turns),

@@ -15,6 +15,7 @@ mod doctor;
 mod healthcheck;
 mod outbox;
 mod output;
+mod probe;
 mod read;
 mod run;
 mod simulate;
@@ -87,6 +88,7 @@ enum Command {
     Diff(read::diff::Arguments),
     Findings(read::findings::Arguments),
     Verify(read::verify::Arguments),
+    Probe(probe::Arguments),
     Outbox(outbox::Arguments),
     Backup(backup::Arguments),
     Healthcheck(healthcheck::Arguments),
@@ -151,6 +153,7 @@ impl Command {
             Self::Diff(arguments) => read::diff::run(&arguments).await,
             Self::Findings(arguments) => read::findings::run(&arguments).await,
             Self::Verify(arguments) => read::verify::run(&arguments).await,
+            Self::Probe(arguments) => probe::run(&arguments).await,
             Self::Outbox(arguments) => outbox::run(&arguments).await,
             Self::Backup(arguments) => backup::run(&arguments).await,
             Self::Healthcheck(arguments) => healthcheck::run(&arguments).await,

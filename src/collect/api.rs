@@ -243,7 +243,7 @@ impl Api {
 }
 
 /// A path, with or without a query, below a base that may have a path of its own (a gateway's).
-fn under(base: &Url, path: &str) -> Url {
+pub(super) fn under(base: &Url, path: &str) -> Url {
     let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
     let mut url = base.clone();
     url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));

@@ -25,12 +25,14 @@ pub enum Endpoint {
     OwnSubject,
     /// The organisation's id and name.
     Organisation,
-    /// What the token is (`doctor`).
+    /// What the token is (`doctor`), and whose (probes).
     TokenInfo,
     /// The user behind the token, of which there is none (`doctor`).
     UserInfo,
     /// The platform's limits (`doctor`).
     Limits,
+    /// One probe, whatever its operation is.
+    Probe,
     /// What one client is granted, from its own side. As many calls as the audit's budget has.
     Subject,
     /// Asks for a count of what clients called.
@@ -58,6 +60,7 @@ impl Endpoint {
             Self::TokenInfo => "tokens_me",
             Self::UserInfo => "users_me",
             Self::Limits => "organizations_limits",
+            Self::Probe => "probe",
             Self::Subject => "subject_grants",
             Self::UsageJob => "usage_job",
             Self::UsageJobResults => "usage_job_results",
@@ -80,6 +83,7 @@ impl Endpoint {
             Self::TokenInfo => "GET /api/v2/tokens/me",
             Self::UserInfo => "GET /api/v2/users/me",
             Self::Limits => "GET /api/v2/organizations/limits/namespaces/platform.api",
+            Self::Probe => "a probe",
             Self::Subject => "GET /api/v2/authorization/subjects/{subjectId}",
             Self::UsageJob => "POST /api/v2/usage/aggregates/query/jobs",
             Self::UsageJobResults => "GET /api/v2/usage/aggregates/query/jobs/{jobId}",
@@ -115,7 +119,7 @@ impl Endpoint {
             | Self::OwnSubject
             | Self::Subject => "authorization:readonly",
             Self::Organisation | Self::Limits => "organization:readonly",
-            Self::TokenInfo | Self::UserInfo => "user-basic-info",
+            Self::TokenInfo | Self::UserInfo | Self::Probe => "user-basic-info",
         }
     }
 }

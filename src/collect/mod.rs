@@ -17,6 +17,7 @@ mod examine;
 mod grants;
 mod pace;
 mod pages;
+pub mod probe;
 pub mod proposed;
 mod refusal;
 mod transport;

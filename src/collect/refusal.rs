@@ -9,6 +9,7 @@ use super::{
     Endpoint, Error,
     wire::json::{Mismatch, document, object, text},
 };
+use crate::domain::permission::GENERAL;
 
 /// A call to the API that was answered with anything but 200.
 pub(super) fn of_call(endpoint: Endpoint, status: u16, body: &[u8]) -> Error {
@@ -67,16 +68,7 @@ pub(super) fn of_call(endpoint: Endpoint, status: u16, body: &[u8]) -> Error {
 }
 
 fn missing_permissions(body: &[u8]) -> String {
-    let message = field(body, "message").unwrap_or_default();
-    let listed =
-        message.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map_or("", |(list, _)| list);
-    let permissions: Vec<String> = listed
-        .split(',')
-        .map(str::trim)
-        .filter(|name| is_permission(name))
-        .take(10)
-        .map(|name| format!("`{name}`"))
-        .collect();
+    let permissions: Vec<String> = named_permissions(body).iter().map(|name| format!("`{name}`")).collect();
     match permissions.as_slice() {
         [] => "refused (403) without naming a permission: the product may be off in this organisation"
             .to_owned(),
@@ -88,8 +80,24 @@ fn missing_permissions(body: &[u8]) -> String {
     }
 }
 
-/// `domain:entity:action`, and nothing that could carry anything else.
+/// The permissions that a refusal names, at most ten: in brackets, or in quotes where it is about a division. Only the
+/// message is sure to name them.
+pub(super) fn named_permissions(body: &[u8]) -> Vec<String> {
+    let message = field(body, "message").unwrap_or_default();
+    let between = |open: char, close: char| {
+        message.split_once(open).and_then(|(_, rest)| rest.split_once(close)).map_or("", |(list, _)| list)
+    };
+    let in_brackets = between('[', ']');
+    let listed = if in_brackets.is_empty() { between('\'', '\'') } else { in_brackets };
+    let names = listed.split(',').map(str::trim).filter(|name| is_permission(name));
+    names.take(10).map(str::to_owned).collect()
+}
+
+/// `domain:entity:action` or a general permission that is known, and nothing that could carry anything else.
 fn is_permission(name: &str) -> bool {
+    if GENERAL.contains(&name) {
+        return true;
+    }
     name.len() <= 100
         && name.split(':').count() == 3
         && name.split(':').all(|segment| !segment.is_empty())
@@ -134,7 +142,7 @@ pub(super) fn of_token(client_id: &str, status: u16, body: &[u8]) -> Error {
 }
 
 /// A string of the body's top level; a body of another form has none.
-fn field(body: &[u8], key: &str) -> Option<String> {
+pub(super) fn field(body: &[u8], key: &str) -> Option<String> {
     let read = |raw: &RawValue| -> Result<Option<String>, Mismatch> { object(raw)?.optional(key, text) };
     document(body).and_then(read).ok().flatten()
 }

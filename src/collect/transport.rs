@@ -88,10 +88,10 @@ pub(super) struct Delivery<'a> {
 }
 
 /// An attempt that failed.
-struct Failure {
-    error: Error,
+pub(super) struct Failure {
+    pub error: Error,
     /// The `cause` label of a retry.
-    cause: &'static str,
+    pub cause: &'static str,
     /// How long the platform asked to wait.
     asked: Option<Duration>,
 }
@@ -244,6 +244,38 @@ impl Transport {
         self.judge(endpoint, answer)
     }
 
+    /// One attempt and no more, whatever comes of it; at most `most` bytes of the body are read. For calls of which the
+    /// status is what matters.
+    pub(super) async fn once(
+        &self,
+        endpoint: Endpoint,
+        request: RequestBuilder,
+        most: usize,
+    ) -> Result<Answer, Failure> {
+        if endpoint != Endpoint::Token {
+            self.pace.wait().await;
+        }
+        let started = Instant::now();
+        let limit = self.limits.request;
+        let outcome = match request.timeout(limit).send().await {
+            Ok(mut response) => {
+                let headers = std::mem::take(response.headers_mut());
+                let status = response.status().as_u16();
+                Ok(Answer { status, headers, body: read_some(response, most).await })
+            }
+            Err(error) => Err(self.lost(endpoint, error, limit)),
+        };
+        let elapsed = started.elapsed();
+        self.metrics.api_request(endpoint.name(), elapsed.as_secs_f64());
+        let status = outcome.as_ref().map_or(0, |answer| answer.status);
+        debug!(endpoint = endpoint.name(), status, ms = millis(elapsed), "called the platform once");
+        let answer = outcome?;
+        if endpoint != Endpoint::Token {
+            self.pace.heed(&answer.headers);
+        }
+        Ok(answer)
+    }
+
     /// A final answer, or a failure that another attempt may mend.
     fn judge(&self, endpoint: Endpoint, answer: Answer) -> Result<Answer, Failure> {
         let (status, headers) = (answer.status, &answer.headers);
@@ -283,7 +315,7 @@ impl Transport {
         let announced = response.content_length();
         let headers = std::mem::take(response.headers_mut());
         let body = match delivery.spool {
-            _ if !matches!(status, 200 | 202) => read_some(response).await,
+            _ if !matches!(status, 200 | 202) => read_some(response, REFUSAL_BYTES).await,
             None => self.read(endpoint, response, announced).await?,
             Some(spool) => {
                 self.pour(endpoint, response, announced, spool, delivery.request).await?;
@@ -363,13 +395,13 @@ impl Transport {
     }
 }
 
-/// The beginning of a refusal's body. What cannot be read of it is not missed: the status says enough.
-async fn read_some(mut response: Response) -> Vec<u8> {
+/// The first `most` bytes of a body. What cannot be read of it is not missed: the status says enough.
+async fn read_some(mut response: Response, most: usize) -> Vec<u8> {
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {
         body.extend_from_slice(&chunk);
-        if body.len() >= REFUSAL_BYTES {
-            body.truncate(REFUSAL_BYTES);
+        if body.len() >= most {
+            body.truncate(most);
             break;
         }
     }

@@ -5,7 +5,7 @@
 
 use std::fmt::{self, Write};
 
-use super::{Backup, Config, Contracts, Org, Receiver, Retention, SecretUrl, settings::period};
+use super::{Backup, Config, Contracts, Credential, Org, Receiver, Retention, SecretUrl, settings::period};
 
 const REDACTED: &str = "<redacted>";
 
@@ -18,8 +18,19 @@ pub fn describe(config: &Config) -> String {
 }
 
 fn write(out: &mut String, config: &Config) -> fmt::Result {
-    let Config { file, storage, server, audit, retention, backup, alerts, orgs, receivers, companions } =
-        config;
+    let Config {
+        file,
+        storage,
+        server,
+        audit,
+        retention,
+        backup,
+        alerts,
+        probe,
+        orgs,
+        receivers,
+        companions,
+    } = config;
     writeln!(out, "# {}", file.display())?;
     writeln!(out, "[storage]")?;
     writeln!(out, "url = {:?}", format!("sqlite://{}", storage.path.display()))?;
@@ -43,6 +54,12 @@ fn write(out: &mut String, config: &Config) -> fmt::Result {
     write_keeping(out, *retention, backup.as_ref())?;
     writeln!(out, "\n[alerts]")?;
     writeln!(out, "group_above = {}", alerts.group_above)?;
+    writeln!(out, "\n[probe]")?;
+    writeln!(out, "enabled = {}", probe.enabled)?;
+    writeln!(out, "schedule = {:?}", probe.schedule)?;
+    writeln!(out, "stop_file = {:?}", probe.stop_file.display().to_string())?;
+    writeln!(out, "budget = {}", probe.budget)?;
+    writeln!(out, "allow_create_probes = {}", probe.allow_create_probes)?;
     for org in orgs {
         write_org(out, org)?;
     }
@@ -86,7 +103,16 @@ fn write_org(out: &mut String, org: &Org) -> fmt::Result {
     writeln!(out, "client_secret = {REDACTED:?}")?;
     writeln!(out, "scope_enforcement = {:?}", org.scope_enforcement.as_str())?;
     write_contracts(out, &org.contracts)?;
-    write_proxy(out, org.proxy.as_ref())
+    write_proxy(out, org.proxy.as_ref())?;
+    for probed in &org.probes {
+        writeln!(out, "\n[[org.probe]]")?;
+        writeln!(out, "client = {:?}", probed.client)?;
+        match &probed.credential {
+            Credential::Secret(_) => writeln!(out, "client_secret = {REDACTED:?}")?,
+            Credential::TokenFile(file) => writeln!(out, "token_file = {:?}", file.display().to_string())?,
+        }
+    }
+    Ok(())
 }
 
 fn write_contracts(out: &mut String, contracts: &Contracts) -> fmt::Result {

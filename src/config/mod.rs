@@ -30,7 +30,7 @@ pub use self::{
     describe::describe,
     environment::Environment,
     problem::{Problem, Problems},
-    secret::Secret,
+    secret::{Secret, read_again},
 };
 use self::{org::Names, problem::Refusal, section::Section};
 use crate::domain::{
@@ -61,6 +61,8 @@ pub struct Config {
     pub backup: Option<Backup>,
     /// What is told together.
     pub alerts: Alerts,
+    /// When and how much clients are probed, if any are.
+    pub probe: Probe,
     /// The audited organisations, at least one, names unique.
     pub orgs: Vec<Org>,
     /// Where alerts go; may be empty. Names unique.
@@ -92,6 +94,7 @@ impl Config {
         let retention = root.table("retention", Retention::read);
         let backup = root.optional_table("backup", |section| Backup::read(section, &directory));
         let alerts = root.table("alerts", Alerts::read);
+        let probe = root.table("probe", |section| Probe::read(section, &directory, &storage.path));
         let mut names = Names::new();
         let orgs = root.tables("org", MOST_ORGS, |section| Org::read(section, &mut names, &directory));
         if orgs.as_ref().is_some_and(Vec::is_empty) {
@@ -112,6 +115,7 @@ impl Config {
                 None => None,
             },
             alerts,
+            probe,
             orgs: orgs?.into_iter().collect::<Option<_>>()?,
             receivers: receivers?.into_iter().collect::<Option<_>>()?,
             companions: companions?.into_iter().collect::<Option<_>>()?,
@@ -196,6 +200,41 @@ pub struct Alerts {
     pub group_above: u32,
 }
 
+/// `[probe]`: how the clients of every `[[org.probe]]` are probed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// False: nothing is ever sent. Default true; without an `[[org.probe]]` there is nothing to send either.
+    pub enabled: bool,
+    /// Cron expression as in [`Audit::schedule`]. Default `0 40 3 * * *`.
+    pub schedule: String,
+    /// While this file exists nothing is sent; it is looked for before each request. Default: the database's name
+    /// with `.stop-probes`.
+    pub stop_file: PathBuf,
+    /// Requests for each client in one run, its tokens included; at most 120, of the 300 a minute that a client has.
+    /// Default 60.
+    pub budget: u32,
+    /// Also send creations whose body no validation can accept. Default false.
+    pub allow_create_probes: bool,
+}
+
+/// One `[[org.probe]]`: a client that is probed with its own credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbedClient {
+    /// Its name or id.
+    pub client: String,
+    /// What it signs in with.
+    pub credential: Credential,
+}
+
+/// What a probed client signs in with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// Its secret; a token is asked for in each run.
+    Secret(Secret),
+    /// A file that somebody else keeps a short-lived token in; it is read in each run.
+    TokenFile(PathBuf),
+}
+
 /// One `[[org]]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Org {
@@ -217,6 +256,8 @@ pub struct Org {
     pub contracts: Contracts,
     /// Through what the platform is reached; may hold a password. Default: directly.
     pub proxy: Option<SecretUrl>,
+    /// The clients that are probed, each named once.
+    pub probes: Vec<ProbedClient>,
 }
 
 /// One `[[receiver]]` of kind `webhook`.

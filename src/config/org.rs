@@ -3,13 +3,16 @@
 //! Enters: a section. Leaves: an [`Org`] whose URLs and secret are ready for use.
 //! Must never: take a secret from the file itself.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use secrecy::SecretString;
 use url::Url;
 
 use super::{
-    Org, address,
+    Credential, Org, ProbedClient, address,
     contract::Contracts,
     problem::{Refusal, did_you_mean},
     proxy, region, secret,
@@ -19,6 +22,9 @@ use crate::domain::ScopeEnforcement;
 
 /// `region` of an organisation with explicit URLs.
 const CUSTOM_REGION: &str = "custom";
+
+/// The most probed clients of one organisation.
+const MOST_PROBED: usize = 100;
 
 /// Names given so far, each with the section that has it.
 pub(super) type Names = BTreeMap<String, String>;
@@ -36,6 +42,10 @@ impl Org {
         let proxy = proxy::read(section, directory);
         let scope_enforcement = section.text("scope_enforcement", scope_enforcement);
         let contracts = contracts(section, directory);
+        let mut taken = BTreeSet::new();
+        let probes = section
+            .tables("probe", MOST_PROBED, |section| ProbedClient::read(section, &mut taken, directory))
+            .and_then(|probes| probes.into_iter().collect::<Option<Vec<_>>>());
         let (region, login_url, api_url) = endpoints?;
         Some(Self {
             name: name?,
@@ -47,8 +57,62 @@ impl Org {
             scope_enforcement: scope_enforcement.unwrap_or_default(),
             contracts,
             proxy,
+            probes: probes?,
         })
     }
+}
+
+impl ProbedClient {
+    /// `None` only beside a problem that says why.
+    fn read(section: &mut Section<'_, '_>, taken: &mut BTreeSet<String>, directory: &Path) -> Option<Self> {
+        let client = section.required(
+            "client",
+            "the client's name or id, as `scopewarden clients` shows it",
+            |text| {
+                let is_name = (1..=500).contains(&text.len()) && !text.chars().any(char::is_control);
+                if is_name {
+                    Ok(text.to_owned())
+                } else {
+                    Err(Refusal::of(text, "is not a client's name or id"))
+                }
+            },
+        );
+        if let Some(client) = &client
+            && !taken.insert(client.clone())
+        {
+            section.refuse("client", Refusal::of(client, "has an [[org.probe]] already"));
+        }
+        let credential = credential(section, directory);
+        Some(Self { client: client?, credential: credential? })
+    }
+}
+
+fn credential(section: &mut Section<'_, '_>, directory: &Path) -> Option<Credential> {
+    const PLACES: [&str; 3] = ["client_secret_file", "client_secret_env", "client_secret_credential"];
+    let inline = "a token is never written into the configuration; put it into a file of mode 0440 and name that with \
+                  token_file";
+    let is_inline = section.forbid("token", inline);
+    let has_secret = PLACES.map(|key| section.holds(key)).contains(&true);
+    if !section.holds("token_file") {
+        if is_inline && !has_secret {
+            return None;
+        }
+        let key = secret::place(section, "client_secret", PLACES)?;
+        return secret::fetch(section, key, directory).map(|secret| Credential::Secret(secret.into()));
+    }
+    if has_secret {
+        section.complain("token_file and client_secret_… exclude each other: keep one");
+        return None;
+    }
+    // The file is read when it is needed: whoever keeps the token may write it later, and again.
+    section.text("token_file", |text| {
+        let is_path = !text.is_empty() && !text.chars().any(char::is_control);
+        if is_path {
+            Ok(Credential::TokenFile(directory.join(text)))
+        } else {
+            Err(Refusal::hidden("names no file"))
+        }
+    })
 }
 
 /// The section's `name`, which no section before it has. It becomes a metric label and a part of ids.

@@ -38,6 +38,8 @@ impl ExposeSecret<str> for Secret {
     }
 }
 
+impl Eq for Secret {}
+
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
         self.expose_secret() == other.expose_secret()
@@ -99,6 +101,16 @@ pub(super) fn fetch(
         });
     }
     section.text(key, |name| read_file(name, &directory.join(name)))
+}
+
+/// Reads a file that holds a secret which somebody else renews; the same rules as for any other secret file. The error is
+/// a sentence that names the file and never what it holds.
+pub fn read_again(path: &Path) -> Result<Secret, String> {
+    let name = path.to_string_lossy();
+    read_file(&name, path).map(Secret::from).map_err(|refusal| match refusal.value {
+        Some(value) => format!("{value} {}", refusal.reason),
+        None => refusal.reason,
+    })
 }
 
 /// Checks that `secret` can sign webhooks: `whsec_` and the base64 of 24 to 64 bytes, as Standard Webhooks says.

@@ -1,4 +1,4 @@
-//! `[storage]`, `[server]`, `[audit]`, `[retention]`, `[alerts]` and `[backup]`: the program's own settings and their defaults.
+//! `[storage]`, `[server]`, `[audit]`, `[retention]`, `[alerts]`, `[probe]` and `[backup]`: the program's own settings and their defaults.
 //!
 //! Enters: a section. Leaves: checked values. Must never: open a file, a folder or the port that they name.
 
@@ -16,7 +16,9 @@ use croner::{
 };
 use url::Url;
 
-use super::{Alerts, Audit, Backup, Retention, Server, Storage, address, problem::Refusal, section::Section};
+use super::{
+    Alerts, Audit, Backup, Probe, Retention, Server, Storage, address, problem::Refusal, section::Section,
+};
 
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -27,6 +29,12 @@ const DEFAULT_SCHEDULE: &str = "0 */15 * * * *";
 
 /// At half past two in the night.
 const DEFAULT_BACKUP_SCHEDULE: &str = "0 30 2 * * *";
+
+/// At twenty to four in the night.
+const DEFAULT_PROBE_SCHEDULE: &str = "0 40 3 * * *";
+
+/// The most requests of one run with one client's token: less than half of what the platform allows it in a minute.
+const MOST_PROBES: u32 = 120;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -130,6 +138,31 @@ impl Retention {
 impl Alerts {
     pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
         Self { group_above: section.number("group_above", 0..=MOST_ALONE).unwrap_or(10) }
+    }
+}
+
+impl Probe {
+    pub(super) fn read(section: &mut Section<'_, '_>, directory: &Path, database: &Path) -> Self {
+        let enabled = section.flag("enabled");
+        let schedule = section.text("schedule", schedule);
+        let stop_file = section.text("stop_file", |text| {
+            let is_path = !text.is_empty() && !text.ends_with('/') && !text.chars().any(char::is_control);
+            if is_path { Ok(directory.join(text)) } else { Err(Refusal::of(text, "names no file")) }
+        });
+        let budget = section.number("budget", 1..=MOST_PROBES);
+        let allow_create_probes = section.flag("allow_create_probes");
+        let beside_database = || {
+            let mut name = database.as_os_str().to_owned();
+            name.push(".stop-probes");
+            name.into()
+        };
+        Self {
+            enabled: enabled.unwrap_or(true),
+            schedule: schedule.unwrap_or_else(|| DEFAULT_PROBE_SCHEDULE.to_owned()),
+            stop_file: stop_file.unwrap_or_else(beside_database),
+            budget: budget.unwrap_or(60),
+            allow_create_probes: allow_create_probes.unwrap_or(false),
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use super::{
     fleet::{Change, Fleet, Life},
     keeping::{Keeper, Policies},
     organisation::{Loop, Settings},
+    probing::{self, Probing},
     schedule::Schedule,
 };
 use crate::{
@@ -31,6 +32,7 @@ pub(super) struct Crew {
     orgs: Fleet<Settings>,
     receivers: Fleet<Receiver>,
     keeper: Fleet<Policies>,
+    probers: Fleet<probing::Settings>,
     ticker: Option<Ticker>,
 }
 
@@ -45,6 +47,7 @@ pub(super) struct Plan {
     orgs: Change<Settings>,
     receivers: Change<Receiver>,
     keeper: Change<Policies>,
+    probers: Change<probing::Settings>,
     ticker: Option<Ticker>,
 }
 
@@ -57,6 +60,7 @@ impl Crew {
             orgs: Fleet::new(stop),
             receivers: Fleet::new(stop),
             keeper: Fleet::new(stop),
+            probers: Fleet::new(stop),
             ticker: None,
         }
     }
@@ -92,9 +96,19 @@ impl Crew {
                 Ok(Box::pin(keeper.run(stop)) as Life)
             })
             .await?;
+        let probed = config.orgs.iter().filter_map(|org| {
+            probing::Settings::of(config, org).map(|settings| (org.name.clone(), settings))
+        });
+        let probers = self
+            .probers
+            .plan(probed.collect(), async |settings, stop| {
+                let probing = Probing::new(config, settings, shared, stop)?;
+                Ok(Box::pin(probing.run()) as Life)
+            })
+            .await?;
         let ticks_so = self.ticker.as_ref().is_some_and(|now| now.expression == config.audit.schedule);
         let ticker = if ticks_so { None } else { Some(self.start_ticking(&schedule, config).await?) };
-        Ok(Plan { orgs, receivers, keeper, ticker })
+        Ok(Plan { orgs, receivers, keeper, probers, ticker })
     }
 
     async fn start_ticking(&self, schedule: &Schedule, config: &Config) -> anyhow::Result<Ticker> {
@@ -115,13 +129,15 @@ impl Crew {
         self.receivers.apply(plan.receivers);
         self.orgs.apply(plan.orgs);
         self.keeper.apply(plan.keeper);
+        self.probers.apply(plan.probers);
     }
 
     /// Who ended by itself; nobody should.
     pub(super) fn ended(&self) -> Option<String> {
         let org = self.orgs.ended().map(|name| format!("the audits of {name}"));
         let receiver = || self.receivers.ended().map(|name| format!("the deliveries to {name}"));
-        org.or_else(receiver).or_else(|| self.keeper.ended().map(str::to_owned))
+        let prober = || self.probers.ended().map(|name| format!("the probes of {name}"));
+        org.or_else(receiver).or_else(|| self.keeper.ended().map(str::to_owned)).or_else(prober)
     }
 
     /// Waits until all have ended; `stop` should be cancelled.
@@ -132,6 +148,7 @@ impl Crew {
         self.orgs.drain().await;
         self.receivers.drain().await;
         self.keeper.drain().await;
+        self.probers.drain().await;
     }
 }
 

@@ -1,7 +1,7 @@
-//! One process audits. The lock is a file beside the database, held as long as its [`Lock`] lives; the system frees
+//! One process audits, and one probes. Each lock is a file beside the database, held as long as its [`Lock`] lives; the system frees
 //! it when the process ends, however it ends.
 //!
-//! Enters: the database's path. Leaves: the right to audit, or who else has it. Must never: guard reads or decisions.
+//! Enters: the database's path. Leaves: the right to audit or to probe, or who else has it. Must never: guard reads or decisions.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -9,13 +9,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The right to audit.
+/// The right to audit, or to probe.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
-/// Why this process may not audit.
+/// Why this process may not.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Another process holds the lock.
@@ -23,6 +23,9 @@ pub enum Error {
         "{0} is held: another scopewarden audits this database (`run` or `audit`); stop it or wait for it"
     )]
     Held(PathBuf),
+    /// Another process probes.
+    #[error("{0} is held: another scopewarden probes these clients (`run` or `probe`); wait for it")]
+    Probing(PathBuf),
     /// The lock file cannot be used.
     #[error("{file} cannot be locked: {source}; the folder must exist and be writable")]
     Unusable {
@@ -35,14 +38,23 @@ pub enum Error {
 
 /// Takes the right to audit a database, without waiting.
 pub fn acquire(database: &Path) -> Result<Lock, Error> {
+    take(database, ".lock", Error::Held)
+}
+
+/// Takes the right to probe the clients that a database knows, without waiting. Audits do not mind.
+pub fn acquire_for_probes(database: &Path) -> Result<Lock, Error> {
+    take(database, ".probes.lock", Error::Probing)
+}
+
+fn take(database: &Path, suffix: &str, held: fn(PathBuf) -> Error) -> Result<Lock, Error> {
     let mut name = database.as_os_str().to_owned();
-    name.push(".lock");
+    name.push(suffix);
     let path = PathBuf::from(name);
     let unusable = |source| Error::Unusable { file: path.clone(), source };
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(unusable)?;
     match file.try_lock() {
         Ok(()) => Ok(Lock { _file: file }),
-        Err(TryLockError::WouldBlock) => Err(Error::Held(path)),
+        Err(TryLockError::WouldBlock) => Err(held(path)),
         Err(TryLockError::Error(source)) => Err(unusable(source)),
     }
 }
@@ -58,6 +70,11 @@ mod tests {
         let held = acquire(&database).unwrap();
         let refused = acquire(&database).unwrap_err();
         assert!(matches!(refused, Error::Held(_)), "{refused}");
+        // Who probes is somebody else.
+        let probing = acquire_for_probes(&database).unwrap();
+        let refused = acquire_for_probes(&database).unwrap_err();
+        assert!(matches!(refused, Error::Probing(_)), "{refused}");
+        drop(probing);
         drop(held);
         acquire(&database).unwrap();
     }

@@ -14,6 +14,7 @@ mod fleet;
 mod keeping;
 pub mod lock;
 mod organisation;
+mod probing;
 mod reload;
 pub mod schedule;
 mod service;

@@ -47,7 +47,9 @@ pub(super) struct Settings {
 impl Settings {
     /// Those of `org`.
     pub(super) fn of(config: &Config, org: &Org) -> Self {
-        Self { org: org.clone(), audit: config.audit.clone(), companions: config.companions.clone() }
+        // Credentials of probes are none of an audit's: its loop outlives their change.
+        let org = Org { probes: Vec::new(), ..org.clone() };
+        Self { org, audit: config.audit.clone(), companions: config.companions.clone() }
     }
 }
 

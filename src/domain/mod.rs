@@ -21,6 +21,7 @@ pub mod message;
 pub mod observe;
 pub mod permission;
 pub mod privilege;
+pub mod probe;
 pub mod retention;
 pub mod rotation;
 pub mod snapshot;

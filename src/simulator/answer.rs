@@ -137,6 +137,11 @@ impl Refusal {
         Self::new(403, "app.not.authorized.for.scope", message)
     }
 
+    /// The product behind the operation is off.
+    pub(super) fn feature_absent() -> Self {
+        Self::new(403, "not.authorized", "You are not authorized to perform the requested action.")
+    }
+
     /// Too many requests in this minute; `retry_after` in seconds.
     pub(super) fn too_many(allowed: u32, retry_after: u64) -> Self {
         let message =

@@ -54,7 +54,11 @@ pub(super) fn issue_token(world: &mut World, request: &Request<'_>, now: Instant
     let own = client.scope.clone().unwrap_or_default();
     let everything = own.iter().any(|scope| scope == "all");
     if let Some(scope) = asked.iter().flatten().find(|scope| !everything && !own.contains(scope)) {
-        return refuse(400, "invalid_scope", &format!("client does not have the scope {scope}"));
+        return refuse(
+            world.settings.invalid_scope_status,
+            "invalid_scope",
+            &format!("client does not have the scope {scope}"),
+        );
     }
     let seconds = client.token_validity.and_then(|validity| u64::try_from(validity).ok()).unwrap_or(A_DAY);
     let token = world.tokens.issue(&id, asked.clone(), Duration::from_secs(seconds), now);

@@ -2,15 +2,19 @@
 //!
 //! It asks for no token and shows every secret, so a simulator belongs on a loopback address.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::answer::{Answer, Refusal};
 use super::call::Request;
 use super::definition;
-use super::organisation::catalogue::{Catalogue, Entry};
+use super::operations::{self, Mode, Operation};
+use super::organisation::catalogue::{self, Catalogue, Entry};
 use super::organisation::{Group, MOST_OF_A_KIND};
 use super::platform;
+use super::power;
 use super::server::World;
 
 /// How the organisation behaves; no part of its state.
@@ -32,6 +36,10 @@ pub(super) struct Settings {
     /// What every answer says the time is (`Wed, 21 Oct 2026 07:28:00 GMT`), if not the truth.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) date: Option<String>,
+    /// Domains of permissions whose product is off: their operations are refused without naming anything.
+    pub(super) absent: BTreeSet<String>,
+    /// The status with which the token endpoint refuses a scope: 400 or 401.
+    pub(super) invalid_scope_status: u16,
     /// How often a usage query is asked about before it is answered.
     pub(super) usage_polls: u32,
 }
@@ -57,11 +65,20 @@ impl Settings {
             definition_etag: true,
             definition_bytes: 0,
             date: None,
+            absent: BTreeSet::new(),
+            invalid_scope_status: 400,
             usage_polls: 1,
         }
     }
 
-    fn change(&mut self, change: &SettingsChange) {
+    /// Whether the product behind an operation is off.
+    pub(super) fn lacks(&self, operation: &Operation) -> bool {
+        let is_absent =
+            |name: &&str| catalogue::split(name).is_some_and(|(domain, _, _)| self.absent.contains(domain));
+        operation.permissions.iter().any(is_absent)
+    }
+
+    fn change(&mut self, change: SettingsChange) {
         let set = |flag: &mut bool, value: Option<bool>| *flag = value.unwrap_or(*flag);
         set(&mut self.expand_wildcards, change.expand_wildcards);
         set(&mut self.paged_clients, change.paged_clients);
@@ -71,7 +88,9 @@ impl Settings {
         set(&mut self.definition_etag, change.definition_etag);
         self.definition_bytes =
             change.definition_bytes.unwrap_or(self.definition_bytes).min(definition::LARGEST);
-        self.date = change.date.clone().or_else(|| self.date.take()).filter(|date| !date.is_empty());
+        self.date = change.date.or_else(|| self.date.take()).filter(|date| !date.is_empty());
+        self.invalid_scope_status = change.invalid_scope_status.unwrap_or(self.invalid_scope_status);
+        self.absent = change.absent.unwrap_or_else(|| std::mem::take(&mut self.absent));
         self.usage_polls = change.usage_polls.unwrap_or(self.usage_polls);
     }
 }
@@ -88,6 +107,8 @@ struct SettingsChange {
     definition_bytes: Option<usize>,
     /// Empty: the truth again.
     date: Option<String>,
+    absent: Option<BTreeSet<String>>,
+    invalid_scope_status: Option<u16>,
     usage_polls: Option<u32>,
 }
 
@@ -99,12 +120,13 @@ pub(super) fn answer(world: &mut World, request: &Request<'_>) -> Result<Answer,
         ("GET", "digest") => {
             Ok(Answer::ok(json!({"digest": world.organisation.digest().map_err(unreadable)?})))
         }
-        ("GET", "catalogue") => Ok(Answer::ok(catalogue(&world.organisation.catalogue))),
+        ("GET", "catalogue") => Ok(Answer::ok(shown(&world.organisation.catalogue))),
         ("PUT", "catalogue") => {
             change_catalogue(&mut world.organisation.catalogue, body(request)?)?;
             world.organisation.write();
             Ok(Answer::ok(json!({"permissions": world.organisation.catalogue.len()})))
         }
+        ("POST", "truth") => truth(world, &body(request)?),
         ("GET", "faults") => show(world.faults.list()),
         ("PUT", "faults") => {
             world.faults.replace(body(request)?).map_err(Refusal::bad_request)?;
@@ -112,7 +134,7 @@ pub(super) fn answer(world: &mut World, request: &Request<'_>) -> Result<Answer,
         }
         ("GET", "settings") => show(&world.settings),
         ("PUT", "settings") => {
-            world.settings.change(&body(request)?);
+            world.settings.change(body(request)?);
             world.definition.resize(world.settings.definition_bytes);
             show(&world.settings)
         }
@@ -136,11 +158,12 @@ pub(super) fn answer(world: &mut World, request: &Request<'_>) -> Result<Answer,
         }
         (
             _,
-            "clients" | "digest" | "catalogue" | "definition" | "faults" | "settings" | "usage" | "groups",
+            "clients" | "digest" | "catalogue" | "definition" | "faults" | "settings" | "usage" | "groups"
+            | "truth",
         ) => Err(Refusal::new(
             405,
             "method.not.allowed",
-            "GET and, but for clients and digest, PUT are understood.",
+            "GET and, but for clients and digest, PUT are understood; for truth, POST.",
         )),
         _ => Err(Refusal::not_found()),
     }
@@ -164,7 +187,38 @@ fn secrets(world: &World) -> Value {
     clients.map(|client| json!({"id": client.id, "name": client.name, "secret": client.secret})).collect()
 }
 
-fn catalogue(catalogue: &Catalogue) -> Value {
+/// Which client, and operations by their templates.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Question {
+    client: String,
+    operations: Vec<String>,
+}
+
+/// What is true of a client and operations, whatever is looked up first and whatever fails on the way.
+fn truth(world: &World, question: &Question) -> Result<Answer, Refusal> {
+    let client = world.organisation.clients.get(&question.client).ok_or_else(Refusal::not_found)?;
+    let tell = |name: &String| {
+        let (method, path) = name.split_once(' ').unwrap_or_default();
+        let (operation, _) = operations::find(method, path).map_err(|_| Refusal::not_found())?;
+        let scopes = client.scope.as_deref().unwrap_or_default();
+        let bound = world.settings.scope_enforcement == ScopeEnforcement::AllGrants;
+        Ok(json!({
+            "operation": name,
+            "declared": operation.mode != Mode::None,
+            "granted": power::allow(&world.organisation, client, operation).is_ok(),
+            "in_scope": !bound || power::allow_scope(scopes, operation).is_ok(),
+            "present": !world.settings.lacks(operation),
+        }))
+    };
+    let answers: Result<Vec<Value>, Refusal> = question.operations.iter().map(tell).collect();
+    Ok(Answer::ok(json!({
+        "can_sign_in": client.grant_type == "CLIENT-CREDENTIALS" && client.state == "active",
+        "operations": answers?,
+    })))
+}
+
+fn shown(catalogue: &Catalogue) -> Value {
     let show = |entry: &Entry| {
         json!({
             "domain": entry.domain,

@@ -1,5 +1,5 @@
 //! One request, from the socket to the answer, in the platform's order:
-//! token → rate limit → scope → permission → unknown ids → division → the operation itself.
+//! token → rate limit → scope → product → permission → unknown ids → division → the operation itself.
 //!
 //! Everything that decides is synchronous and under one lock, so that each request sees a whole organisation.
 
@@ -177,6 +177,9 @@ fn perform(
         asked.map_or(Ok(()), |scopes| power::allow_scope(scopes, operation))?;
     }
 
+    if world.settings.lacks(operation) {
+        return Err(Refusal::feature_absent());
+    }
     if world.settings.lookup_first {
         platform::look_up(organisation, request, operation, &parameters, true)?;
     }

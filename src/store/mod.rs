@@ -6,6 +6,7 @@
 //!
 //! - `open`: the file, its settings, its schema. `error`: what can go wrong with it.
 //! - `record`: the one write of an audit. `body`: the texts that its hashes rest on.
+//! - `probes`: what live tests proved, and what they sent.
 //! - `observed`: what is kept beside the configuration: turns and calls.
 //! - `past`: a snapshot at any moment (`decoded`: what of it is held). `audits`: lists of what was recorded. `verify`: is it
 //!   still what it was?
@@ -25,6 +26,7 @@ mod observed;
 mod open;
 mod outbox;
 mod past;
+mod probes;
 mod record;
 mod retain;
 #[cfg(test)]

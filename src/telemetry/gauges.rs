@@ -67,6 +67,7 @@ pub(super) struct OrgValues {
     pub(super) interval_s: Option<f64>,
     pub(super) duration_s: Option<f64>,
     pub(super) token_expires: Option<DateTime<Utc>>,
+    pub(super) probes_run: Option<DateTime<Utc>>,
     pub(super) audit: Option<AuditGauges>,
 }
 
@@ -104,6 +105,7 @@ pub(super) struct Gauges {
     grants_confirmed: GaugeVec,
     usage_until: GaugeVec,
     token_expiry: GaugeVec,
+    probe_last_run: GaugeVec,
     outbox_messages: GaugeVec,
     outbox_oldest: GaugeVec,
     circuit_open: GaugeVec,
@@ -165,6 +167,7 @@ impl Gauges {
             grants_confirmed: gauge(series::GRANTS_CONFIRMED)?,
             usage_until: gauge(series::USAGE_UNTIL)?,
             token_expiry: gauge(series::API_TOKEN_EXPIRY)?,
+            probe_last_run: gauge(series::PROBE_LAST_RUN)?,
             outbox_messages: gauge(series::OUTBOX_MESSAGES)?,
             outbox_oldest: gauge(series::OUTBOX_OLDEST_PENDING)?,
             circuit_open: gauge(series::RECEIVER_CIRCUIT_OPEN)?,
@@ -187,6 +190,7 @@ impl Gauges {
             &self.grants_confirmed,
             &self.usage_until,
             &self.token_expiry,
+            &self.probe_last_run,
             &self.outbox_messages,
             &self.outbox_oldest,
             &self.circuit_open,
@@ -229,6 +233,7 @@ impl Gauges {
         set_time(&self.last_attempt, org, seen.last_attempt);
         set_time(&self.next_run, org, seen.next_run);
         set_time(&self.token_expiry, org, seen.token_expires);
+        set_time(&self.probe_last_run, org, seen.probes_run);
         let Some(audit) = &seen.audit else { return };
         set_time(&self.last_success, org, Some(audit.finished_at));
         set_time(&self.grants_confirmed, org, audit.grants_confirmed);

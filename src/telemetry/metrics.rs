@@ -16,7 +16,11 @@ use super::{
     gauges::{AuditGauges, Gauges, OrgValues, Queue, Values},
     series,
 };
-use crate::domain::{Severity, event::CauseKind};
+use crate::domain::{
+    Severity,
+    event::CauseKind,
+    probe::{Expectation, Prediction, Verdict},
+};
 
 /// Content type of [`Metrics::render`]'s text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -57,6 +61,44 @@ impl MissedRun {
     }
 }
 
+/// What the platform did about a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbeAnswer {
+    /// It refused.
+    Refused,
+    /// It let the client through.
+    LetThrough,
+    /// Neither is proven.
+    Inconclusive,
+}
+
+impl ProbeAnswer {
+    /// Every answer.
+    pub const ALL: [Self; 3] = [Self::Refused, Self::LetThrough, Self::Inconclusive];
+
+    /// The word in the `answer` label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::LetThrough => "let_through",
+            Self::Inconclusive => "inconclusive",
+        }
+    }
+}
+
+/// The labels of `scopewarden_probes_total` beside the organisation.
+fn probe_labels() -> impl Iterator<Item = [&'static str; 2]> {
+    let each =
+        |expectation: Expectation| Verdict::ALL.map(|verdict| [expectation.as_str(), verdict.as_str()]);
+    Expectation::ALL.into_iter().flat_map(each)
+}
+
+/// The labels of `scopewarden_probe_predictions_total` beside the organisation.
+fn prediction_labels() -> impl Iterator<Item = [&'static str; 2]> {
+    let each = |predicted: Prediction| ProbeAnswer::ALL.map(|answer| [predicted.as_str(), answer.as_str()]);
+    Prediction::ALL.into_iter().flat_map(each)
+}
+
 /// A file of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DbFile {
@@ -85,6 +127,8 @@ pub struct Metrics {
     drift_events: IntCounterVec,
     api_requests: HistogramVec,
     api_retries: IntCounterVec,
+    probes: IntCounterVec,
+    probe_predictions: IntCounterVec,
     delivery_attempts: IntCounterVec,
     delivery_failures: IntCounterVec,
     missed_runs: IntCounterVec,
@@ -140,6 +184,8 @@ impl Metrics {
             drift_events: counter(series::DRIFT_EVENTS)?,
             api_requests,
             api_retries: counter(series::API_RETRIES)?,
+            probes: counter(series::PROBES)?,
+            probe_predictions: counter(series::PROBE_PREDICTIONS)?,
             delivery_attempts: counter(series::DELIVERY_ATTEMPTS)?,
             delivery_failures: counter(series::DELIVERY_FAILURES)?,
             missed_runs: counter(series::SCHEDULER_MISSED_RUNS)?,
@@ -163,6 +209,12 @@ impl Metrics {
             }
             for cause in MissedRun::ALL {
                 self.missed_runs.with_label_values(&[org.as_str(), cause.as_str()]);
+            }
+            for [expectation, verdict] in probe_labels() {
+                self.probes.with_label_values(&[org.as_str(), expectation, verdict]);
+            }
+            for [predicted, answer] in prediction_labels() {
+                self.probe_predictions.with_label_values(&[org.as_str(), predicted, answer]);
             }
         }
         for receiver in receivers {
@@ -196,6 +248,12 @@ impl Metrics {
             }
             for cause in MissedRun::ALL {
                 let _ = self.missed_runs.remove_label_values(&[org.as_str(), cause.as_str()]);
+            }
+            for [expectation, verdict] in probe_labels() {
+                let _ = self.probes.remove_label_values(&[org.as_str(), expectation, verdict]);
+            }
+            for [predicted, answer] in prediction_labels() {
+                let _ = self.probe_predictions.remove_label_values(&[org.as_str(), predicted, answer]);
             }
         }
         let gone: Vec<String> =
@@ -276,6 +334,21 @@ impl Metrics {
     /// A repeated call, for one of [`API_RETRY_CAUSES`].
     pub fn api_retry(&self, cause: &'static str) {
         self.api_retries.with_label_values(&[cause]).inc();
+    }
+
+    /// One probe, sent or not.
+    pub fn probe(&self, org: &str, expectation: Expectation, verdict: Verdict) {
+        self.probes.with_label_values(&[org, expectation.as_str(), verdict.as_str()]).inc();
+    }
+
+    /// What was predicted of a probe that was sent, and what the platform did.
+    pub fn probe_prediction(&self, org: &str, predicted: Prediction, answer: ProbeAnswer) {
+        self.probe_predictions.with_label_values(&[org, predicted.as_str(), answer.as_str()]).inc();
+    }
+
+    /// The probes of an organisation's clients ended.
+    pub fn probes_run(&self, org: &str, at: DateTime<Utc>) {
+        self.org(org, |values| values.probes_run = Some(at));
     }
 
     /// The cached access token's expiry.

@@ -13,6 +13,6 @@ mod series;
 pub use gauges::{AuditGauges, Queue};
 pub use metrics::{
     API_RETRY_CAUSES, AUDIT_FAILURE_REASONS, CONTENT_TYPE, DELIVERY_FAILURE_REASONS, DbFile, Metrics,
-    MissedRun,
+    MissedRun, ProbeAnswer,
 };
 pub use series::{Kind, SERIES, Series};

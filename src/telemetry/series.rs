@@ -68,6 +68,9 @@ pub const SERIES: &[Series] = &[
     API_REQUEST_DURATION,
     API_RETRIES,
     API_TOKEN_EXPIRY,
+    PROBES,
+    PROBE_PREDICTIONS,
+    PROBE_LAST_RUN,
     OUTBOX_MESSAGES,
     OUTBOX_OLDEST_PENDING,
     DELIVERY_ATTEMPTS,
@@ -174,6 +177,21 @@ pub(super) const API_TOKEN_EXPIRY: Series = Series::gauge(
     "scopewarden_api_token_expiry_timestamp_seconds",
     &["org"],
     "Unix time at which the cached access token expires.",
+);
+pub(super) const PROBES: Series = Series::counter(
+    "scopewarden_probes_total",
+    &["org", "expectation", "verdict"],
+    "Probes, by what should have happened and what was proven.",
+);
+pub(super) const PROBE_PREDICTIONS: Series = Series::counter(
+    "scopewarden_probe_predictions_total",
+    &["org", "predicted", "answer"],
+    "Probes that were sent, by what the analysis predicted and what the platform did.",
+);
+pub(super) const PROBE_LAST_RUN: Series = Series::gauge(
+    "scopewarden_probe_last_run_timestamp_seconds",
+    &["org"],
+    "Unix time at which the probes of an organisation's clients last ended.",
 );
 pub(super) const OUTBOX_MESSAGES: Series =
     Series::gauge("scopewarden_outbox_messages", &["receiver", "state"], "Alerts held for a receiver.");

@@ -106,9 +106,11 @@ fn every_setting_of_the_sample_is_in_the_readme() {
     let mut sample = BTreeSet::new();
     let mut section = String::new();
     for line in document("deploy/scopewarden.toml").lines() {
+        // A section may be an alternative too.
+        let line = line.trim_start_matches("# ");
         if line.starts_with('[') {
             section = line.trim_matches(['[', ']']).to_owned();
-        } else if let Some((key, _)) = line.trim_start_matches("# ").split_once(" = ")
+        } else if let Some((key, _)) = line.split_once(" = ")
             && key.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_')
         {
             sample.insert(format!("{section}.{key}"));

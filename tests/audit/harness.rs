@@ -150,6 +150,16 @@ impl Harness {
         assert!(answer.status().is_success(), "{what}: {}", answer.text().await.unwrap());
     }
 
+    /// What the simulator's private surface says: `GET`, or `POST` with a body.
+    pub(crate) async fn ask(&self, what: &str, body: Option<&Value>) -> Value {
+        let url = format!("{}/_simulator/{what}", self.url());
+        let request = match body {
+            Some(body) => self.http.post(url).json(body),
+            None => self.http.get(url),
+        };
+        request.send().await.unwrap().error_for_status().unwrap().json().await.unwrap()
+    }
+
     /// Every client's id, name and secret.
     pub(crate) async fn clients(&self) -> Vec<(String, String, String)> {
         let url = format!("{}/_simulator/clients", self.url());

@@ -7,6 +7,7 @@
 //! - `least`: the role that deploy/genesys ships is enough, and no more than that.
 //! - `need`: the least role that is proposed is enough, and no more than that; contracts are recorded.
 //! - `reach`: escalation, divisions, scopes, `who-can` and `what-if` against what the platform does.
+//! - `probes`: live tests with clients' own tokens, judged against what the simulator knows.
 //! - `observed`: grants from the clients' own side, and what clients called.
 //! - `secrets`: no secret leaves the request that needs it.
 
@@ -19,6 +20,7 @@ mod harness;
 mod least;
 mod need;
 mod observed;
+mod probes;
 mod reach;
 mod secrets;
 mod story;

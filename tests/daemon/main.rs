@@ -2,7 +2,7 @@
 //!
 //! - `stage`: an organisation, a receiver, a folder. - `stop`: SIGTERM in every phase. - `reload`: SIGHUP with good and
 //!   bad configurations. - `notify`: what systemd is told. - `several`: organisations side by side, one of them in
-//!   trouble.
+//!   trouble. - `probing`: probes by the schedule.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, in its helping functions too")]
 #![expect(clippy::print_stderr, reason = "who reads a failure needs the daemon's log")]
@@ -12,6 +12,7 @@
 mod live;
 
 mod notify;
+mod probing;
 mod reload;
 mod several;
 mod stage;

@@ -74,7 +74,8 @@ async fn unknown_settings_are_refused_and_known_ones_shown() {
     let shown = rehearsal.private("PUT", "settings", Some(json!({"paged_clients": true}))).await.body;
     let expected = json!({"scope_enforcement": "off", "expand_wildcards": false, "paged_clients": true,
                           "lookup_first": false, "rate_limit_per_minute": 300, "definition_etag": true,
-                          "definition_bytes": 0, "usage_polls": 1});
+                          "definition_bytes": 0, "usage_polls": 1, "absent": [],
+                          "invalid_scope_status": 400});
     assert_eq!(shown, expected);
     for wrong in
         [json!({"gravity": 1}), json!({"scope_enforcement": "some"}), json!({"paged_clients": "yes"})]
@@ -128,4 +129,45 @@ async fn wildcards_are_shown_written_out_while_the_power_stays() {
     assert_eq!((policies.len(), shown), (entities.len(), known));
     let allowed = rehearsal.call(&token, "GET", "/api/v2/quality/forms/evaluations", None).await;
     assert_eq!(allowed.status, 200);
+}
+
+#[tokio::test]
+async fn products_can_be_off_scopes_refused_otherwise_and_the_truth_be_asked() {
+    let rehearsal = Rehearsal::start(Options::default()).await;
+    let (id, token) = rehearsal.client_with(&["routing:queue:view"], "*").await;
+    let queues = "/api/v2/routing/queues";
+    let truth = async |operation: &str| {
+        let question = json!({"client": id, "operations": [operation]});
+        rehearsal.private("POST", "truth", Some(question)).await.body["operations"][0].clone()
+    };
+    let list = format!("GET {queues}");
+    let granted =
+        json!({"operation": list, "declared": true, "granted": true, "in_scope": true, "present": true});
+    assert_eq!(truth(&list).await, granted);
+    assert_eq!(truth("DELETE /api/v2/routing/queues/{queueId}").await["granted"], false);
+    assert_eq!(truth("GET /api/v2/oauth/scopes").await["declared"], false);
+    assert_eq!(rehearsal.call(&token, "GET", queues, None).await.status, 200);
+
+    rehearsal.set(json!({"absent": ["routing"], "scope_enforcement": "all-grants"})).await;
+    assert_eq!(truth(&list).await["present"], false);
+    assert_eq!(truth(&list).await["in_scope"], false);
+    let refused = rehearsal.call(&token, "GET", queues, None).await;
+    assert_eq!((refused.status, &refused.body["code"]), (403, &json!("app.not.authorized.for.scope")));
+    rehearsal.set(json!({"scope_enforcement": "off"})).await;
+    let refused = rehearsal.call(&token, "GET", queues, None).await;
+    assert_eq!((refused.status, &refused.body["code"]), (403, &json!("not.authorized")));
+    rehearsal.set(json!({"absent": []})).await;
+    assert_eq!(rehearsal.call(&token, "GET", queues, None).await.status, 200);
+
+    let who = rehearsal.who();
+    let form = "grant_type=client_credentials&scope=no-such-scope";
+    for status in [400_u16, 401] {
+        rehearsal.set(json!({"invalid_scope_status": status})).await;
+        let refused = rehearsal.log_in(&who.client_id, &who.client_secret, form).await;
+        assert_eq!((refused.status, &refused.body["error"]), (status, &json!("invalid_scope")));
+    }
+    assert_eq!(
+        rehearsal.private("POST", "truth", Some(json!({"client": "x", "operations": []}))).await.status,
+        404
+    );
 }

@@ -6,6 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     receiver::{Alert, Receiver},
@@ -15,7 +16,8 @@ use crate::{
     audit::{Auditor, Report},
     config::Config,
     daemon::{clock, delivery, lock},
-    domain::checks::CHECKS,
+    domain::{checks::CHECKS, probe::Observation},
+    probe::{Declarations, Inspector},
     store::Store,
     telemetry::Metrics,
 };
@@ -81,6 +83,15 @@ impl Audits {
             metrics: series::read(&self.metrics.render()),
             report,
         })
+    }
+
+    /// Tries out with clients' own tokens what the platform refuses.
+    pub(super) async fn probe(&self, config: &Config) -> anyhow::Result<Vec<Observation>> {
+        let org = config.orgs.first().context("the configuration names no organisation")?;
+        let inspector = Inspector::new(config, org, self.store.clone(), Arc::clone(&self.metrics));
+        let stop = CancellationToken::new();
+        let report = inspector.run(None, &Declarations::new(), &stop, &|_| {}, clock::now()).await?;
+        Ok(report.observations)
     }
 
     /// Lets go of the database and of the right to audit it.

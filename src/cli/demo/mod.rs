@@ -37,7 +37,7 @@ use super::{Exit, output::Output, run::stop_on_signals};
 use crate::{
     audit::Report,
     daemon::{Daemon, clock},
-    domain::{event::Event, finding::Finding},
+    domain::{event::Event, finding::Finding, probe::Observation},
 };
 
 /// The role that silently gives its clients more, and what it gains.
@@ -81,6 +81,7 @@ struct Document<'a> {
     findings: &'a [Arc<Finding>],
     alerts: Vec<&'a Alert>,
     metrics: &'a Values,
+    probes: &'a [Observation],
 }
 
 /// Tells the story; then, unless it was to be told once, stays up until a signal. Fails if a part of it could not be
@@ -122,21 +123,24 @@ async fn play(stage: &mut Stage, admin: &Administrator, page: &mut Page, json: b
     ];
     tell::changes(page, &changes)?;
     let after = audits.act(&mut stage.receiver).await?;
+    let probes = audits.probe(&stage.config).await?;
     audits.close().await;
     tell::drift(page, &before, &after)?;
+    tell::probes(page, &probes)?;
     tell::metrics(page, &before, &after)?;
     if json {
-        print(&before, &after)?;
+        print(&before, &after, &probes)?;
     }
     let holders = admin.holders(WIDENED_ROLE).await?;
-    let broken = promises::broken(&before, &after, &changes, &holders);
+    let mut broken = promises::broken(&before, &after, &changes, &holders);
+    broken.extend(promises::unproven(&probes));
     if !broken.is_empty() {
         tell::broken(&mut Page::standard_error(), &broken)?;
     }
     Ok(broken.is_empty())
 }
 
-fn print(before: &Act, after: &Act) -> io::Result<()> {
+fn print(before: &Act, after: &Act, probes: &[Observation]) -> io::Result<()> {
     let acts = [before, after];
     let mut out = Output::new();
     out.json(&Document {
@@ -146,6 +150,7 @@ fn print(before: &Act, after: &Act) -> io::Result<()> {
         findings: &after.report.findings,
         alerts: acts.iter().flat_map(|act| &act.alerts).collect(),
         metrics: &after.metrics,
+        probes,
     })?;
     out.flush()
 }

@@ -6,7 +6,10 @@
 use std::collections::BTreeSet;
 
 use super::{act::Act, administrator::Change};
-use crate::domain::event::{CauseKind, Event};
+use crate::domain::{
+    event::{CauseKind, Event},
+    probe::{Observation, Verdict},
+};
 
 /// Everything that did not come true; empty if all is well.
 pub(super) fn broken(
@@ -56,6 +59,23 @@ pub(super) fn broken(
     }
     promise(events.len() == changes.len(), format!("nothing else changed ({} events)", events.len()));
     broken
+}
+
+/// What the probes of a client that gained the power to delete users, and not that to delete roles, did not prove.
+pub(super) fn unproven(probes: &[Observation]) -> Vec<String> {
+    let promised = [
+        ("DELETE /api/v2/users/{userId}", Verdict::NotRefused, "the platform lets the client delete users"),
+        (
+            "DELETE /api/v2/authorization/roles/{roleId}",
+            Verdict::Refused,
+            "the platform refuses the client roles",
+        ),
+    ];
+    let is_kept = |operation: &str, verdict| {
+        probes.iter().any(|probe| probe.operation == operation && probe.verdict == verdict)
+    };
+    let broken = promised.into_iter().filter(|(operation, verdict, _)| !is_kept(operation, *verdict));
+    broken.map(|(_, _, what)| what.to_owned()).collect()
 }
 
 #[cfg(test)]
@@ -146,6 +166,11 @@ mod tests {
     #[test]
     fn a_true_story_breaks_no_promise() {
         assert_eq!(after(|_, _, _| {}), [""; 0]);
+    }
+
+    #[test]
+    fn without_probes_nothing_is_proven() {
+        assert_eq!(unproven(&[]).len(), 2);
     }
 
     #[test]

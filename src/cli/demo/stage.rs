@@ -9,10 +9,12 @@ use std::{
     net::SocketAddr,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::PathBuf,
+    time::Duration,
 };
 
 use anyhow::Context as _;
 use rand::seq::IndexedRandom as _;
+use serde_json::Value;
 use tokio::net::TcpListener;
 
 use super::receiver::Receiver;
@@ -23,6 +25,9 @@ use crate::{
 
 /// The name of the simulated organisation in the configuration, labels and alerts.
 pub(super) const ORG: &str = "contoso";
+
+/// The client that is probed.
+pub(super) const PROBED: &str = "Reporting_Engine";
 
 /// Where the demonstration's web server listens, if that is free.
 const USUAL_LISTEN: &str = "127.0.0.1:9840";
@@ -47,6 +52,7 @@ impl Stage {
         let folder = Folder::create()?;
         let who = simulator.announcement();
         folder.write("client.secret", &who.client_secret)?;
+        folder.write("probed.secret", &probed_secret(who).await?)?;
         folder.write("webhook.secret", &secret)?;
         let web = web_address().await?;
         let file = folder.write("scopewarden.toml", &configuration(who, &receiver.url, web.local_addr()?))?;
@@ -83,6 +89,10 @@ api_url = "{url}"        # these two
 client_id = "{client_id}"
 client_secret_file = "client.secret"
 
+[[org.probe]]                           # a client whose refusals are tried out with its own token
+client = "{PROBED}"
+client_secret_file = "probed.secret"
+
 [[receiver]]
 name = "secops"
 kind = "webhook"
@@ -90,6 +100,18 @@ url = "{receiver}"
 secret_file = "webhook.secret"
 "#
     )
+}
+
+/// The secret of the probed client, which its owner would give.
+async fn probed_secret(who: &Announcement) -> anyhow::Result<String> {
+    // reqwest takes the process's provider; that another part of the program installed it first is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let http = reqwest::Client::builder().timeout(Duration::from_secs(5)).no_proxy().build()?;
+    let clients = http.get(format!("{}/_simulator/clients", who.url)).send().await?.error_for_status()?;
+    let clients: Vec<Value> = clients.json().await?;
+    let found = clients.iter().find(|client| client["name"] == PROBED);
+    let secret = found.and_then(|client| client["secret"].as_str());
+    Ok(secret.with_context(|| format!("{PROBED} has no secret"))?.to_owned())
 }
 
 /// The usual port if it is free, else any.

@@ -1,4 +1,4 @@
-//! The story in five chapters.
+//! The story in six chapters.
 //!
 //! Enters: what the audits, the administrator and the receiver really did. Leaves: text on the page. Must never: tell
 //! anything that is not in these.
@@ -14,10 +14,16 @@ use super::{
     page::{Look, Page},
     receiver::Alert,
     series,
-    stage::ORG,
+    stage::{ORG, PROBED},
     words::{list, plural},
 };
-use crate::domain::{checks::CHECKS, event::Event, finding::Finding, privilege};
+use crate::domain::{
+    checks::CHECKS,
+    event::Event,
+    finding::Finding,
+    privilege,
+    probe::{Observation, Verdict},
+};
 
 /// Findings named after the first audit, one a check.
 const MOST_IMPORTANT: usize = 5;
@@ -134,8 +140,48 @@ pub(super) fn drift(page: &mut Page, before: &Act, after: &Act) -> io::Result<()
 }
 
 /// Chapter 4.
+pub(super) fn probes(page: &mut Page, probes: &[Observation]) -> io::Result<()> {
+    page.heading("4 · What the platform really refuses")?;
+    let sent = probes.iter().filter(|probe| probe.sent).count();
+    page.paragraph(&format!(
+        "A role is a claim. The owner of {PROBED} gave its secret, so {} with its own token: each with fresh random ids, so that \
+         nothing can change whatever the answer is.",
+        tried(sent),
+    ))?;
+    page.gap()?;
+    let mut failed: Vec<&Observation> =
+        probes.iter().filter(|probe| probe.verdict == Verdict::NotRefused).collect();
+    failed.sort_by_key(|probe| Reverse(probe.severity));
+    for probe in failed {
+        let severity = probe.severity.map(|severity| page.severity(severity)).unwrap_or_default();
+        let name = page.paint(Look::Bold, &probe.operation);
+        page.entry(&severity, LABELS, &format!("{name} was not refused. {}", probe.explanation))?;
+    }
+    let refused: Vec<&Observation> =
+        probes.iter().filter(|probe| probe.verdict == Verdict::Refused).collect();
+    let shown = refused.iter().find(|probe| probe.operation.contains("/authorization/roles/"));
+    if let Some(probe) = shown.or(refused.first()) {
+        let label = page.paint(Look::Good, "refused");
+        let name = page.paint(Look::Bold, &probe.operation);
+        page.entry(&label, LABELS, &format!("{name}: {}", probe.explanation))?;
+        let others = refused.len() - 1;
+        page.entry(
+            "",
+            LABELS,
+            &format!("And {others} more, each with the permissions that the platform names."),
+        )?;
+    }
+    Ok(())
+}
+
+fn tried(count: usize) -> String {
+    let verb = if count == 1 { "was" } else { "were" };
+    format!("{} {verb} tried", plural(count, "operation"))
+}
+
+/// Chapter 5.
 pub(super) fn metrics(page: &mut Page, before: &Act, after: &Act) -> io::Result<()> {
-    page.heading("4 · What Prometheus sees")?;
+    page.heading("5 · What Prometheus sees")?;
     page.paragraph(&format!("Series that moved between the two audits, all with org=\"{ORG}\":"))?;
     let moved = series::moved(&before.metrics, &after.metrics, &FAMILIES);
     let labels: Vec<String> = moved.iter().map(|series| without_org(series.labels)).collect();
@@ -155,9 +201,9 @@ pub(super) fn metrics(page: &mut Page, before: &Act, after: &Act) -> io::Result<
     Ok(())
 }
 
-/// Chapter 5, for a demonstration that ends here.
+/// Chapter 6, for a demonstration that ends here.
 pub(super) fn farewell(page: &mut Page, program: &str) -> io::Result<()> {
-    page.heading("5 · Where to look next")?;
+    page.heading("6 · Where to look next")?;
     page.paragraph("The same, staying up: pages, /metrics, an audit every minute, and changes of your own:")?;
     page.verbatim(&format!("{program} demo"))?;
     page.gap()?;
@@ -187,11 +233,11 @@ pub(super) struct Offer<'a> {
     pub(super) role: (&'a str, &'a str),
 }
 
-/// Chapter 5, for a demonstration that stays up.
+/// Chapter 6, for a demonstration that stays up.
 pub(super) fn stay(page: &mut Page, offer: &Offer<'_>) -> io::Result<()> {
     let Offer { program, config, web, platform, token, role: (role, role_name) } = offer;
     let config = config.display();
-    page.heading("5 · Where to look next")?;
+    page.heading("6 · Where to look next")?;
     page.paragraph("The daemon is up now and audits at second 0 of every minute.")?;
     page.gap()?;
     for (label, url) in [
@@ -204,7 +250,7 @@ pub(super) fn stay(page: &mut Page, offer: &Offer<'_>) -> io::Result<()> {
     page.gap()?;
     page.paragraph("In another terminal, beside the running daemon:")?;
     page.verbatim(&format!("export SCOPEWARDEN_CONFIG={config}"))?;
-    for command in ["clients", "findings list", "access Reporting_Engine", "diff", "verify"] {
+    for command in ["clients", "findings list", "access Reporting_Engine", "probe", "diff", "verify"] {
         page.verbatim(&format!("{program} {command}"))?;
     }
     page.gap()?;

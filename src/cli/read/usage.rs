@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, io};
 use clap::Args;
 use serde::Serialize;
 
-use super::{access::find, least_privilege::uncounted};
+use super::{access::find, least_privilege::counted};
 use crate::cli::{
     Exit,
     arguments::{FormatArgs, OrgArgs},
@@ -92,7 +92,7 @@ struct Permissions {
 pub(in crate::cli) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::Error> {
     let (org, store, last) = arguments.org.open_last().await?;
     let client = find(&last.snapshot, &arguments.client)?;
-    let tally = store.usage(&org).await?.ok_or_else(|| uncounted(&org))?;
+    let tally = counted(&store, &org).await?;
     let access = Access::new(&last.snapshot);
     let usage = Usage::join(&tally, access.operations);
     let told = tell_of(&org, &access, client, &usage);

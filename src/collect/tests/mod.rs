@@ -10,6 +10,7 @@ mod calls;
 mod definition;
 mod listings;
 mod observed;
+mod probes;
 mod secrets;
 
 use std::{sync::Arc, time::Duration};
@@ -117,6 +118,7 @@ fn org(base: &str) -> Org {
         scope_enforcement: ScopeEnforcement::Unknown,
         contracts: crate::config::Contracts::default(),
         proxy: None,
+        probes: Vec::new(),
     }
 }
 

@@ -373,6 +373,19 @@ pub(super) fn organisation(body: &[u8]) -> Result<Organisation, Mismatch> {
     })
 }
 
+/// The id of the client that a token was issued to.
+pub(super) fn token_owner(body: &[u8]) -> Result<String, Mismatch> {
+    let id = |raw| object(raw)?.required("id", identifier);
+    object(document(body)?)?.required("OAuthClient", id)
+}
+
+/// Whether a listing is empty; `None`: it is not one.
+pub(super) fn is_empty_list(body: &[u8]) -> Option<bool> {
+    let count = |raw| list(|_| Ok(()))(raw).map(|entities: Vec<()>| entities.len());
+    let read = |raw| object(raw)?.optional("entities", count);
+    document(body).and_then(read).ok().flatten().map(|count| count == 0)
+}
+
 /// What the token endpoint gives.
 pub(super) struct IssuedToken {
     pub value: SecretString,

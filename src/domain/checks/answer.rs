@@ -3,7 +3,7 @@
 //! Enters: a check's failures and the gaps. Leaves: findings, at most [`FINDINGS_LIMIT`] of each status.
 //! Must never: call something failed that rests on a fact that was not seen.
 
-use super::{Check, FINDINGS_LIMIT, Facts, Subject};
+use super::{Check, FINDINGS_LIMIT, Facts, Subject, probed};
 use crate::domain::{
     Fact,
     finding::{ClientRef, Finding, Status, uid},
@@ -68,7 +68,7 @@ impl Check {
             org: facts.org.to_owned(),
             check: self.id.to_owned(),
             status: Status::Fail,
-            severity: self.severity,
+            severity: probed::severity(facts, subject, self.id, &failure.key).unwrap_or(self.severity),
             muted: false,
             client: ClientRef { id: subject.client.id.clone(), name: subject.client.name.clone() },
             key: failure.key,

@@ -26,6 +26,7 @@ use crate::domain::{
     contract::{Comparison, Contract, Declared, companion::Companions},
     inventory::{Client, ClientState, Role},
     permission::{PermissionSet, nearest},
+    probe::Standing,
     usage::{Prover, Usage},
 };
 
@@ -34,6 +35,9 @@ const CONFIRMED_WITHIN: TimeDelta = TimeDelta::days(3);
 
 const CUT_SHORT: &str = "The platform counted more calls than are kept, so this client may have made some that are not \
     listed.";
+
+/// A probe that was last tried longer ago says nothing of today: its client is not probed any more.
+const PROBES_COUNT: TimeDelta = TimeDelta::days(90);
 
 /// Divisions named in one sentence.
 const DIVISIONS_NAMED: usize = 5;
@@ -61,6 +65,7 @@ pub(super) struct Facts<'a> {
     /// For each unknown permission, the known names nearest to it.
     pub(super) suggestions: HashMap<usize, Vec<&'a str>>,
     gaps: Gaps<'a>,
+    probes: HashMap<&'a str, Vec<&'a Standing>>,
 }
 
 /// A permission and one that it is of little use without, by their numbers.
@@ -163,6 +168,11 @@ impl<'a> Facts<'a> {
         } else {
             unknown_permission::suggestions(roles.values().flat_map(|role| &role.unknown), access)
         };
+        let mut probes: HashMap<&str, Vec<&Standing>> = HashMap::new();
+        let counts = |standing: &&Standing| context.now - standing.latest.at <= PROBES_COUNT;
+        for standing in context.probes.into_iter().flatten().filter(counts) {
+            probes.entry(standing.latest.client.id.as_str()).or_default().push(standing);
+        }
         let escalation = Escalation::new(access);
         let occupancy = Occupancy::new(context.object_counts);
         Self {
@@ -182,6 +192,7 @@ impl<'a> Facts<'a> {
             roles,
             suggestions,
             gaps,
+            probes,
         }
     }
 
@@ -221,6 +232,11 @@ impl<'a> Facts<'a> {
     /// Why the list of clients may lack some, if it may.
     pub(super) fn clients_in_doubt(&self) -> Option<&str> {
         self.gaps.all_clients.as_deref()
+    }
+
+    /// Where the probes of a client stand; none if it is not probed.
+    pub(super) fn probes_of(&self, client: &Client) -> impl Iterator<Item = &'a Standing> {
+        self.probes.get(client.id.as_str()).into_iter().flatten().copied()
     }
 
     /// One client with its roles.

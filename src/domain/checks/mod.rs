@@ -5,8 +5,8 @@
 //! for one client and check than [`FINDINGS_LIMIT`] of each status.
 //!
 //! To add a check: one file in `roles` (about roles that a client holds), `clients` (about its own record), `contract`
-//! (about what its contract declares), `reach` (about what it reaches) or `observed` (about what was seen beside the record:
-//! grants, calls), one line in [`CHECKS`], one row in `docs/checks.md` (a test compares).
+//! (about what its contract declares), `reach` (about what it reaches), `observed` (about what was seen beside the record:
+//! grants, calls) or `probed` (about what probes proved), one line in [`CHECKS`], one row in `docs/checks.md` (a test compares).
 //!
 //! What depends on roles alone is computed once for each role (`facts`); the loop over clients only combines.
 
@@ -15,6 +15,7 @@ mod clients;
 mod contract;
 mod facts;
 mod observed;
+mod probed;
 mod reach;
 mod roles;
 
@@ -28,7 +29,7 @@ use self::{
 };
 use super::{
     ClientId, Fact, Gap, Severity, access::Access, contract::companion::Companions, finding::Finding,
-    inventory::ObjectCounts, rotation::Turns, usage::Usage,
+    inventory::ObjectCounts, probe::Standing, rotation::Turns, usage::Usage,
 };
 
 /// Findings of one check and status for one client; beyond that there is one that sums them up.
@@ -47,6 +48,8 @@ pub struct Context<'a> {
     pub companions: &'a Companions,
     /// Objects in each division; `None`: not counted in this audit.
     pub object_counts: Option<&'a ObjectCounts>,
+    /// Where probes of clients stand; `None`: nobody asks.
+    pub probes: Option<&'a [Standing]>,
     /// The time of the audit.
     pub now: DateTime<Utc>,
     /// When each client's grants were last asked for; `None`: they never are, so what rests on them is not judged.
@@ -81,7 +84,7 @@ pub struct Check {
     pub id: &'static str,
     /// The passing case, as a sentence about a client.
     pub title: &'static str,
-    /// How bad it is not to pass; the same for all its findings.
+    /// How bad it is not to pass; the same for all its findings, but for those of probes that say it themselves.
     pub severity: Severity,
     /// Why it matters.
     pub rationale: &'static str,
@@ -98,6 +101,7 @@ pub struct Check {
 pub static CHECKS: &[Check] = &[
     roles::admin::CHECK,
     reach::escalation::STATED,
+    probed::negative_failed::CHECK,
     roles::high_privilege::CHECK,
     contract::denied::CHECK,
     clients::broad_scopes::CHECK,
@@ -117,12 +121,16 @@ pub static CHECKS: &[Check] = &[
     contract::scopes::CHECK,
     contract::client::CHECK,
     reach::escalation::ASSUMED,
+    probed::positive_failed::CHECK,
+    probed::mismatch::CHECK,
     roles::shared_role::CHECK,
     reach::empty_division::CHECK,
     reach::scopes::UNREACHED,
     reach::scopes::WRITING,
     reach::scopes::USELESS,
     clients::inactive::CHECK,
+    probed::negative_inconclusive::CHECK,
+    probed::unexplained::CHECK,
     observed::stale_client::CHECK,
     clients::description::CHECK,
     contract::names::CHECK,

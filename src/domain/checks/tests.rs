@@ -42,6 +42,7 @@ pub(super) fn context<'a>(access: &'a Access<'a>, gaps: &'a [Gap]) -> Context<'a
         access,
         gaps,
         now,
+        probes: None,
         companions,
         object_counts,
         turns,

@@ -23,6 +23,7 @@ pub use verdict::{Cell, Verdict};
 use super::{
     ClientId,
     catalogue::{Operations, normalised},
+    probe::Sent,
 };
 
 /// Pairs of a client and an operation that are kept of one organisation.
@@ -140,6 +141,31 @@ impl Tally {
         }
     }
 
+    /// The same without what scopewarden itself sent as these clients, to probe them: that is no use of theirs. Of an
+    /// operation that was called by both, the last day may be that of a probe.
+    #[must_use]
+    pub fn without(mut self, sent: &[Sent]) -> Self {
+        let days = self.window.from.date_naive()..=self.window.to.date_naive();
+        for sent in
+            sent.iter().filter(|sent| sent.day.parse().is_ok_and(|day: NaiveDate| days.contains(&day)))
+        {
+            let Some(operations) = self.calls.get_mut(sent.client.as_str()) else { continue };
+            let key = normalised(&format!("{} {}", sent.method, sent.template));
+            let Some((_, calls)) = operations.get_mut(&key) else { continue };
+            let counted = match sent.status_class {
+                2 | 3 => &mut calls.ok,
+                4 => &mut calls.denied,
+                _ => &mut calls.failed,
+            };
+            *counted = counted.saturating_sub(sent.count);
+            if calls.total() == 0 {
+                operations.remove(&key);
+            }
+        }
+        self.calls.retain(|_, operations| !operations.is_empty());
+        self
+    }
+
     /// Every client, operation (as spelt) and count.
     pub fn rows(&self) -> impl Iterator<Item = (&ClientId, &str, &Calls)> {
         self.calls.iter().flat_map(|(client, operations)| {
@@ -172,8 +198,8 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Joins a count to the operations, by method and template. (What the auditor sends as a client to probe it is a call
-    /// like any other here. Once it does, its own calls are to be taken off `tally` before this.)
+    /// Joins a count to the operations, by method and template. What the auditor sent as a client to probe it is a call like
+    /// any other here: [`Tally::without`] takes it off before.
     pub fn join(tally: &Tally, operations: &Operations) -> Self {
         let mut clients: BTreeMap<ClientId, ClientUsage> = BTreeMap::new();
         for (client, called) in &tally.calls {

@@ -8,6 +8,7 @@ use crate::domain::{
     catalogue::{Mode, Operation, Source},
     fixtures::{catalogue, client, role, snapshot, when},
     permission::PermissionSet,
+    probe::Sent,
 };
 
 fn day(text: &str) -> NaiveDate {
@@ -46,6 +47,34 @@ fn an_attempt_is_not_a_use() {
     let usage = Usage::join(&tally, Operations::compiled_in());
     assert!(usage.operations_of(&"c".into()).is_empty());
     assert_eq!(usage.of(&"c".into()).unwrap().operations.len(), 1);
+}
+
+#[test]
+fn what_was_sent_to_probe_a_client_is_no_use_of_it() {
+    let mut tally = tally();
+    tally.add("c", "DELETE", "/api/v2/users/{userId}", &Calls { denied: 3, ..ok(0, "2026-09-01") });
+    tally.add("c", "GET", "/api/v2/users/{id}", &ok(5, "2026-09-01"));
+    let sent = |method: &str, day: &str, status_class, count| Sent {
+        client: "c".to_owned(),
+        method: method.to_owned(),
+        template: "/api/v2/users/{userId}".to_owned(),
+        day: day.to_owned(),
+        status_class,
+        count,
+    };
+    let inside = tally.window.to.date_naive().to_string();
+    let left = tally.clone().without(&[
+        sent("DELETE", &inside, 4, 2),
+        sent("DELETE", &inside, 4, 1),
+        sent("GET", &inside, 2, 2),
+        sent("GET", "2020-01-01", 2, 1),
+        sent("GET", "no day", 2, 1),
+        sent("PATCH", &inside, 4, 1),
+    ]);
+    let rows: Vec<_> = left.rows().map(|(_, name, calls)| (name.to_owned(), calls.total())).collect();
+    assert_eq!(rows, [("GET /api/v2/users/{id}".to_owned(), 3)]);
+    let nothing = tally.without(&[sent("DELETE", &inside, 4, 99), sent("GET", &inside, 2, 99)]);
+    assert_eq!(Usage::join(&nothing, Operations::compiled_in()).of(&"c".into()), None);
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod copying;
 mod disk;
 mod growth;
 mod observed;
+mod probes;
 mod reading;
 mod recording;
 mod retaining;

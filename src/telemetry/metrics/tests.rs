@@ -59,6 +59,9 @@ fn filled() -> Metrics {
     metrics.api_request("oauth_clients", 0.12);
     metrics.api_retry("http_429");
     metrics.token_expires("acme", at(86_400));
+    metrics.probe("acme", Expectation::Deny, Verdict::Refused);
+    metrics.probe_prediction("acme", Prediction::Refused, ProbeAnswer::Refused);
+    metrics.probes_run("acme", at(200));
     metrics.outbox([queue(3, 1, Some(at(90)))]);
     metrics.circuit("secops", true);
     metrics.delivery_attempt("secops");

@@ -4,7 +4,7 @@ mod source;
 mod tell;
 mod terraform;
 
-pub(super) use self::source::uncounted;
+pub(super) use self::source::counted;
 
 use clap::{Args, ValueEnum};
 

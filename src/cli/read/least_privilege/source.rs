@@ -10,7 +10,7 @@ use crate::{
         contract::{Contract, pin},
         inventory::Client,
         snapshot::Snapshot,
-        usage::Usage as UsageCount,
+        usage::{Tally, Usage as UsageCount, Window},
     },
     store::Store,
 };
@@ -37,7 +37,7 @@ pub(super) async fn seen(
     access: &Access<'_>,
     client: &Client,
 ) -> Result<Source, anyhow::Error> {
-    let tally = store.usage(org).await?.ok_or_else(|| uncounted(org))?;
+    let tally = counted(store, org).await?;
     let usage = UsageCount::join(&tally, access.operations);
     let names = |at: &usize| access.operations.get(*at).map(|operation| operation.name.to_string());
     let calls: BTreeSet<String> = usage.operations_of(&client.id).iter().filter_map(names).collect();
@@ -70,9 +70,13 @@ pub(super) async fn seen(
     })
 }
 
-/// What to say where calls were not counted.
-pub(in crate::cli::read) fn uncounted(org: &str) -> anyhow::Error {
-    anyhow::anyhow!(
+/// What clients called by themselves, by the last count. Fails if there was none yet.
+pub(in crate::cli::read) async fn counted(store: &Store, org: &str) -> Result<Tally, anyhow::Error> {
+    if let Some(tally) = store.usage(org).await? {
+        let Window { from, to } = tally.window;
+        return Ok(tally.without(&store.probes_sent(org, from, to).await?));
+    }
+    anyhow::bail!(
         "what clients of {org} called is not counted yet: the platform takes a while after the first audit, or refuses \
          (`scopewarden audit` says so under \"Not seen\"), or audit.usage is false"
     )
