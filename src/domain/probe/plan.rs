@@ -39,7 +39,7 @@ pub struct Declared {
 
 impl Declared {
     /// From what a contract names: operations by their names (parameters may be called otherwise), divisions by name or
-    /// id. What the organisation does not know is left out; that it is unknown is for others to say.
+    /// id, `*` for all that there are. What the organisation does not know is left out; that it is unknown is for others to say.
     pub fn named<'a>(
         access: &Access<'_>,
         calls: impl IntoIterator<Item = &'a str>,
@@ -49,15 +49,16 @@ impl Declared {
     ) -> Self {
         let find = |name| access.operations.find(name);
         let known = access.snapshot.divisions.iter().flat_map(|divisions| divisions.values());
-        let division = |wanted: &str| {
-            let is_meant = |one: &&Division| one.id.as_str() == wanted || one.name == wanted;
-            known.clone().find(is_meant).map(|division| division.id.clone())
+        let meant = |wanted: &'a str| {
+            let is_meant =
+                move |one: &&Division| wanted == "*" || one.id.as_str() == wanted || one.name == wanted;
+            known.clone().filter(is_meant).map(|division| division.id.clone())
         };
         Self {
             calls: calls.into_iter().filter_map(find).collect(),
             must_be_denied: must_be_denied.into_iter().filter_map(find).collect(),
             token_scopes: token_scopes.into_iter().map(str::to_owned).collect(),
-            divisions: divisions.into_iter().filter_map(division).collect(),
+            divisions: divisions.into_iter().flat_map(meant).collect(),
         }
     }
 }

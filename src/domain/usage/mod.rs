@@ -152,12 +152,19 @@ impl Tally {
             let Some(operations) = self.calls.get_mut(sent.client.as_str()) else { continue };
             let key = normalised(&format!("{} {}", sent.method, sent.template));
             let Some((_, calls)) = operations.get_mut(&key) else { continue };
-            let counted = match sent.status_class {
-                2 | 3 => &mut calls.ok,
-                4 => &mut calls.denied,
-                _ => &mut calls.failed,
+            let mut left = sent.count;
+            let mut take = |counted: &mut u64| {
+                let taken = left.min(*counted);
+                (*counted, left) = (*counted - taken, left - taken);
             };
-            *counted = counted.saturating_sub(sent.count);
+            match sent.status_class {
+                2 | 3 => take(&mut calls.ok),
+                // What the platform counts as too fast is a 4xx to whoever sent it.
+                4 => [&mut calls.denied, &mut calls.throttled].into_iter().for_each(take),
+                5 => take(&mut calls.failed),
+                // No answer came: nothing says that it was counted.
+                _ => {}
+            }
             if calls.total() == 0 {
                 operations.remove(&key);
             }
