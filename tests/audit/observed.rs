@@ -236,7 +236,7 @@ async fn turned_off_no_call_is_made_and_nothing_is_judged() {
     let mut org = Harness::configured(story(), "[audit]\ngrant_calls = 0\nusage = false\n").await;
     let report = org.audit().await;
     assert!(report.complete);
-    assert_eq!(report.api_calls, 6, "token, clients, roles, divisions, own grants, catalogue");
+    assert_eq!(report.api_calls, 7, "token, clients, roles, divisions, own grants, catalogue, definition");
     let beside = ["role-overlap", "unused-permission", "unused-client", "stale-client"];
     assert!(report.findings.iter().all(|finding| !beside.contains(&finding.check.as_str())));
 }
@@ -249,8 +249,8 @@ async fn the_calls_of_an_audit_are_bounded_whatever_the_number_of_clients() {
         let base = org.audit().await.api_calls;
         assert_eq!(
             base,
-            2 + 1 + 1 + 1 + 1 + 7,
-            "{clients}: token, clients, roles, divisions, own, catalogue, grants"
+            2 + 1 + 1 + 1 + 1 + 1 + 7,
+            "{clients}: token, clients, roles, divisions, own, catalogue, definition, grants"
         );
         assert_eq!(org.audit().await.api_calls, 4 + 7);
     }
