@@ -3,12 +3,14 @@
 //! Enters: an entity as it was written down. Leaves: the snapshot changed, with notes. Must never: invent what the
 //! platform keeps (dates, who created it): that stays as it was recorded.
 
+use std::collections::BTreeSet;
+
 use super::{Proposal, Unusable};
 use crate::{
     collect::proposed::Written,
     domain::{
         DivisionRef,
-        inventory::{Client, GrantType, Role},
+        inventory::{Client, Grant, GrantType, Role},
         snapshot::Snapshot,
     },
 };
@@ -139,8 +141,25 @@ impl<'a> Draft<'a> {
                 value.name
             ));
         }
+        self.carry_over(&value);
         self.after.clients.insert(value.id.clone(), value);
         Ok(())
+    }
+
+    /// What the new record gives and the old one did not, or the other way round, is so from the client's own side too:
+    /// that is where the platform keeps it. What was granted behind the record's back stays. A grant whose division the
+    /// record did not name is whatever the client's side shows of that role.
+    fn carry_over(&mut self, new: &Client) {
+        let Some(seen) = self.after.grants.get_mut(&new.id) else { return };
+        let old = self.after.clients.get(&new.id);
+        let had: BTreeSet<&Grant> = old.into_iter().flat_map(Client::grants).collect();
+        let has: BTreeSet<&Grant> = new.grants().collect();
+        let taken = |grant: &Grant| {
+            let same = |old: &&Grant| old.division == grant.division || old.division == DivisionRef::Unknown;
+            had.difference(&has).any(|old| old.role == grant.role && same(old))
+        };
+        seen.own.retain(|grant| has.contains(grant) || !taken(grant));
+        seen.own.extend(has.difference(&had).map(|grant| (*grant).clone()));
     }
 
     /// Deletes a role, and every grant of it.
@@ -151,11 +170,16 @@ impl<'a> Draft<'a> {
                 grants.retain(|grant| grant.role.as_str() != id);
             }
         }
+        for seen in self.after.grants.values_mut() {
+            let everywhere = std::iter::once(&mut seen.own).chain(seen.inherited.values_mut());
+            everywhere.for_each(|grants| grants.retain(|grant| grant.role.as_str() != id));
+        }
     }
 
     /// Deletes a client.
     pub(super) fn without_client(&mut self, id: &str) {
         self.after.clients.remove(id);
+        self.after.grants.remove(id);
     }
 
     /// The role as it was recorded.
