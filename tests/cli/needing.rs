@@ -160,3 +160,74 @@ async fn check_config_lists_the_contracts() {
     let bad = workplace.run(&["check-config"]).ends_with(64);
     assert!(bad.stderr.contains("other.toml: declares nothing"), "{}", bad.stderr);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_declared_called_and_granted_meet_in_usage() {
+    let workplace = with_contract().await;
+    let list = workplace.call(reqwest::Method::GET, "/api/v2/oauth/clients", None).await;
+    let mut clients = list["entities"].as_array().unwrap().iter();
+    let id = clients.find(|client| client["name"] == "Reporting_Engine").unwrap()["id"].clone();
+    let contract = fs::read_to_string(workplace.path("contracts/reporting.toml")).unwrap();
+    // Of each pair the first is called, the second is not. The client's role gives the first two pairs' permissions only.
+    let declared = [
+        DETAILS,
+        "GET /api/v2/routing/queues/{queueId}",
+        "DELETE /api/v2/users/{userId}",
+        "POST /api/v2/flows",
+    ];
+    let calls: Vec<String> = declared.iter().map(|name| format!("{name:?}")).collect();
+    let start = contract.find("calls").unwrap();
+    let contract = format!("{}calls = [{}]\n", &contract[..start], calls.join(", "));
+    fs::write(workplace.path("contracts/reporting.toml"), contract).unwrap();
+    let called = [
+        ("POST", "/api/v2/analytics/conversations/details/query", 9, 0),
+        ("DELETE", "/api/v2/users/{id}", 0, 2),
+        ("GET", "/api/v2/routing/queues", 5, 0),
+        ("DELETE", "/api/v2/routing/queues/{id}", 0, 1),
+    ];
+    let rows = called.map(|(method, path, ok, refused)| {
+        json!({ "client": id, "method": method, "path": path, "days_ago": 3, "status200": ok, "status400": refused })
+    });
+    workplace.call(reqwest::Method::PUT, "/_simulator/usage", Some(&json!(rows))).await;
+    fs::remove_file(workplace.path("record.db")).unwrap();
+    workplace.run(&["audit"]).ends_with(0);
+
+    let told = workplace.run(&["usage", "Reporting_Engine", "--json"]).ends_with(0).json();
+    let cell = |operation: &str| {
+        let mut rows = told["operations"].as_array().unwrap().iter();
+        let row =
+            rows.find(|row| row["operation"] == operation).unwrap_or_else(|| panic!("{operation}: {told}"));
+        row["verdict"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(cell(declared[0]), "declared_observed_granted");
+    assert_eq!(cell(declared[1]), "declared_unused_granted");
+    assert_eq!(cell(declared[2]), "declared_observed_not_granted");
+    assert_eq!(cell(declared[3]), "declared_unused_not_granted");
+    assert_eq!(cell("GET /api/v2/routing/queues"), "undeclared_observed_granted");
+    assert_eq!(cell("DELETE /api/v2/routing/queues/{queueId}"), "undeclared_observed_not_granted");
+    // The two cells without a declaration and without a call are no rows: a finding names what to cut.
+    let findings = workplace.run(&["findings", "list", "--json"]).ends_with(0).json();
+    let of = |check: &str| {
+        let mut findings = findings.as_array().unwrap().iter();
+        findings
+            .find(|found| found["check"] == check && found["client"]["id"] == id)
+            .unwrap_or(&Value::Null)
+            .clone()
+    };
+    assert!(of("unused-permission")["evidence"].as_str().unwrap().contains("analytics:userObservation:view"));
+    assert!(of("undeclared-use")["evidence"].as_str().unwrap().contains("GET /api/v2/routing/queues"));
+
+    // And the least role for what was seen: what succeeded, and nothing of what was only tried.
+    let seen =
+        workplace.run(&["least-privilege", "Reporting_Engine", "--from", "usage", "--json"]).ends_with(0);
+    let role = seen.json()["role"]["permissionPolicies"].clone();
+    let gives = |domain: &str, entity: &str, action: &str| {
+        let of_entity = |policy: &&Value| policy["domain"] == domain && policy["entityName"] == entity;
+        let policy = role.as_array().unwrap().iter().find(of_entity);
+        policy.is_some_and(|policy| policy["actionSet"].as_array().unwrap().contains(&json!(action)))
+    };
+    assert!(gives("routing", "queue", "view"), "{role}");
+    assert!(!gives("routing", "queue", "delete") && !gives("directory", "user", "delete"), "{role}");
+    let text = workplace.run(&["least-privilege", "Reporting_Engine", "--from", "usage"]).ends_with(0).stdout;
+    assert!(text.contains("what it was seen to call since") && text.contains("ask the owner"), "{text}");
+}

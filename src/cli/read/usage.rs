@@ -69,7 +69,8 @@ struct Called {
     known: bool,
     #[serde(flatten)]
     calls: Calls,
-    granted: Granted,
+    /// By its roles; `None`: it acts as its user, whose permissions decide.
+    granted: Option<Granted>,
     verdict: Cell,
     advice: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -145,9 +146,13 @@ fn operations(
             operation,
             known: at.is_some(),
             calls,
-            granted: granted.map_or(Granted::Undeclared, |yes| if yes { Granted::Yes } else { Granted::No }),
+            granted: by_roles.then(|| match granted {
+                Some(true) => Granted::Yes,
+                Some(false) => Granted::No,
+                None => Granted::Undeclared,
+            }),
             verdict: cell,
-            advice: cell.advice(),
+            advice: if by_roles { cell.advice() } else { BY_ITS_USER },
             doubt: verdict.doubt(window, any),
         }
     };
@@ -224,6 +229,9 @@ fn print(out: &mut Output, client: &Client, told: &Told<'_>) -> io::Result<()> {
     Ok(())
 }
 
+/// What to say of any operation of a client that acts as its user.
+const BY_ITS_USER: &str = "its user's permissions decide; only scopes bound the client itself";
+
 /// Unused permissions that are listed for people.
 const UNUSED_SHOWN: usize = 20;
 
@@ -239,10 +247,11 @@ fn table(operations: &[Called]) -> Table {
     ]);
     for row in operations {
         let granted = match row.granted {
-            Granted::Yes => "yes",
-            Granted::No => "no",
-            Granted::Undeclared if row.known => "undeclared",
-            Granted::Undeclared => "unknown operation",
+            Some(Granted::Yes) => "yes",
+            Some(Granted::No) => "no",
+            _ if !row.known => "unknown operation",
+            Some(Granted::Undeclared) => "undeclared",
+            None => "as its user",
         };
         table.row([
             row.operation.as_str().into(),
