@@ -157,7 +157,7 @@ impl Collector {
         facts.api_calls += self.api.transport.take_sent();
     }
 
-    /// What clients called in `window`, at most [`usage::CALLS`] calls and a few seconds at a time: what is not finished
+    /// What clients called in `window`, at most 25 calls and a few seconds at a time: what is not finished
     /// by then is `NotDue` and collected by a later audit, whatever its `window`.
     pub async fn usage(&mut self, window: Window, facts: &mut Facts, now: DateTime<Utc>) {
         facts.usage = usage::read(&mut self.usage, &mut self.api, window, Moment::new(now)).await;

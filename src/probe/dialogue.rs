@@ -242,7 +242,7 @@ impl<'a> Dialogue<'a> {
                     Some("the client's rate limit is used up; it is tried again later".to_owned())
                 }
                 None if Self::is_blocked_now(planned, report) => {
-                    Some("it answered 2xx to a negative test in this run".to_owned())
+                    Some("it was not refused in a negative test of this run".to_owned())
                 }
                 None if !self.take() => Some("the budget of this run is used up (probe.budget)".to_owned()),
                 None => None,
@@ -253,7 +253,10 @@ impl<'a> Dialogue<'a> {
             }
             let answer = self.ask(&token, planned, path, safe.class).await;
             throttled |= answer.status == Some(429);
-            let may_pass = matches!(answer.status, None | Some(401 | 408 | 500 | 502 | 503 | 504));
+            // A refused token had no effect. What else went wrong may have come after one, so only readings are repeated.
+            let may_pass = answer.status == Some(401)
+                || (safe.class.is_read()
+                    && matches!(answer.status, None | Some(408 | 500 | 502 | 503 | 504)));
             if may_pass && attempt < ATTEMPTS && self.left > 0 {
                 self.note_sent(one, &planned.operation, answer.status).await?;
                 if answer.status == Some(401)

@@ -186,7 +186,7 @@ impl Store {
         self.named(answers.await)
     }
 
-    /// Operations that are not sent again until a person clears them, each with when it answered 2xx.
+    /// Operations that are not sent again until a person clears them, each with when it was not refused.
     pub async fn probe_blocks(&self, org: &str) -> Result<BTreeMap<String, DateTime<Utc>>, Error> {
         let blocks = async {
             let rows: Vec<(String, i64)> = sqlx::query_as(

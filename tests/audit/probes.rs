@@ -318,22 +318,23 @@ async fn what_answered_2xx_is_not_sent_again_until_a_person_clears_it() {
     let mut org = Harness::start(story()).await;
     org.audit().await;
     let who = org.simulator.announcement().clone();
-    // A list as a negative test: the one thing that answers 200 to whoever may, as the auditor's client.
-    let list = "GET /api/v2/authorization/roles";
+    // A reading of one object that is answered as if there were one, whoever asks.
+    let operation = "GET /api/v2/routing/queues/{queueId}";
+    org.faults(serde_json::json!([{ "match": operation, "kind": "not_json", "count": -1 }])).await;
     let declared = Declared {
-        must_be_denied: vec![Operations::compiled_in().find(list).unwrap()],
+        must_be_denied: vec![Operations::compiled_in().find(operation).unwrap()],
         ..Declared::default()
     };
     let declared = Declarations::from([(who.client_id.as_str().into(), declared)]);
     let config = with_one(&org, &who.client_id, Credential::Secret(who.client_secret.clone().into()));
-    let of_list =
-        |report: &Report| report.observations.iter().find(|one| one.operation == list).unwrap().clone();
-    let first = of_list(&run(&org, &config, &declared).await.unwrap());
+    let of_it =
+        |report: &Report| report.observations.iter().find(|one| one.operation == operation).unwrap().clone();
+    let first = of_it(&run(&org, &config, &declared).await.unwrap());
     assert_eq!(
         (first.verdict, first.status, first.severity),
         (Verdict::NotRefused, Some(200), Some(Severity::Critical))
     );
-    let second = of_list(&run(&org, &config, &declared).await.unwrap());
+    let second = of_it(&run(&org, &config, &declared).await.unwrap());
     assert_eq!((second.verdict, second.sent), (Verdict::NotSent, false));
     assert!(second.explanation.contains("probe clear"), "{}", second.explanation);
     // What was proven stays: the finding does not go away because nobody asks any more.
@@ -341,14 +342,14 @@ async fn what_answered_2xx_is_not_sent_again_until_a_person_clears_it() {
     let failed = |report: &scopewarden::audit::Report| {
         let of_check = |finding: &&std::sync::Arc<_>| {
             let finding: &scopewarden::domain::finding::Finding = finding;
-            finding.check == "negative-test-failed" && finding.key == list
+            finding.check == "negative-test-failed" && finding.key == operation
         };
         report.findings.iter().filter(of_check).count()
     };
     assert_eq!(failed(&report), 1);
     assert!(!org.store.clear_probe_block("acme", "GET /api/v2/nothing").await.unwrap());
-    assert!(org.store.clear_probe_block("acme", list).await.unwrap());
-    assert!(of_list(&run(&org, &config, &declared).await.unwrap()).sent);
+    assert!(org.store.clear_probe_block("acme", operation).await.unwrap());
+    assert!(of_it(&run(&org, &config, &declared).await.unwrap()).sent);
 }
 
 #[tokio::test]

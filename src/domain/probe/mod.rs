@@ -184,9 +184,10 @@ pub struct Observation {
 }
 
 impl Observation {
-    /// The status, if a negative test was answered 2xx: sending it again is for a person to decide.
+    /// The status, if a negative test was answered 2xx, or 409, which is no refusal either: sending it again is for a
+    /// person to decide.
     pub fn must_not_be_repeated(&self) -> Option<u16> {
-        let accepted = self.status.filter(|status| (200..=299).contains(status));
+        let accepted = self.status.filter(|status| matches!(status, 200..=299 | 409));
         accepted.filter(|_| self.sent && self.expectation == Expectation::Deny)
     }
 

@@ -13,7 +13,7 @@ use super::{Class, Expectation, Forecast, Origin, Prediction, SafeOperation, saf
 use crate::domain::{
     DivisionId, Severity,
     access::{ALL_SCOPES, Access},
-    catalogue::{Operation, Operations},
+    catalogue::{Mode, Operation, Operations},
     inventory::Division,
     privilege,
 };
@@ -69,7 +69,7 @@ pub struct Rules<'a> {
     pub budget: usize,
     /// Also creations whose body must fail validation.
     pub allow_create: bool,
-    /// Operations that answered 2xx to a negative test and that nobody has cleared since, each with the day.
+    /// Operations that answered 2xx or 409 to a negative test and that nobody has cleared since, each with the day.
     pub blocked: &'a dyn Fn(&str) -> Option<String>,
     /// When a probe was last tried: those that waited longest come first.
     pub last_tried: &'a dyn Fn(&str, Expectation) -> Option<DateTime<Utc>>,
@@ -264,12 +264,23 @@ fn act(
             "it would create something if its body were valid; probe.allow_create_probes is false".to_owned(),
         );
     }
+    if expectation == Expectation::Deny && safe.class == Class::List {
+        return Action::Hold(
+            "if it is not refused it hands over a list of real objects: only readings of one object are negative tests"
+                .to_owned(),
+        );
+    }
+    if expectation == Expectation::Deny && operation.mode == Mode::None {
+        return Action::Hold(
+            "it declares no permission, so a refusal would prove nothing about the client's roles".to_owned(),
+        );
+    }
     if expectation == Expectation::Allow && !safe.class.is_read() {
         return Action::Hold("only reads are tried as positive tests".to_owned());
     }
     if let Some(day) = (rules.blocked)(&operation.name) {
         return Action::Hold(format!(
-            "it answered 2xx to a negative test on {day} and is not sent again until somebody has looked: \
+            "it was not refused in a negative test on {day} and is not sent again until somebody has looked: \
              scopewarden probe clear \"{}\"",
             operation.name
         ));

@@ -109,6 +109,8 @@ fn what_is_not_sent_says_why() {
         ("DELETE /api/v2/outbound/contactlists", "not mean a single object"),
         ("DELETE /api/v2/identityproviders/{providerId}", "nobody has reviewed"),
         ("POST /api/v2/authorization/roles", "allow_create_probes"),
+        ("GET /api/v2/oauth/clients", "a list of real objects"),
+        ("GET /api/v2/users/{userId}", "declares no permission"),
     ] {
         let declared = Declared { must_be_denied: vec![at(operation)], ..Declared::default() };
         let plan = plan(&[], &declared, &rules());
@@ -119,6 +121,16 @@ fn what_is_not_sent_says_why() {
     let opted = plan(&[], &declared, &Rules { allow_create: true, ..rules() });
     let Action::Send { safe, .. } = &opted[0].action else { panic!("{opted:#?}") };
     assert_eq!(safe.class.body(), Some("[]"));
+}
+
+#[test]
+fn an_operation_whose_parameter_is_called_otherwise_is_not_the_one_that_was_reviewed() {
+    assert!(safety::of("DELETE /api/v2/users/{userId}").is_some());
+    for other in
+        ["DELETE /api/v2/users/{userName}", "delete /api/v2/users/{userId}", "DELETE /api/v2/users/{userId}/"]
+    {
+        assert_eq!(safety::of(other), None, "{other}");
+    }
 }
 
 #[test]

@@ -10,8 +10,6 @@
 
 use std::{collections::HashMap, sync::LazyLock};
 
-use crate::domain::catalogue::normalised;
-
 /// How an operation is made harmless.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
@@ -93,11 +91,12 @@ pub fn safe_operations() -> &'static [SafeOperation] {
     &TABLE
 }
 
-/// The row of an operation, whatever its path parameters are called; `None`: it may not be sent.
+/// The row of an operation; `None`: it may not be sent. A path parameter that is called otherwise makes it another
+/// operation: what was reviewed was an id, and what is named anew may be something else.
 pub(super) fn of(operation: &str) -> Option<&'static SafeOperation> {
-    static INDEX: LazyLock<HashMap<String, &'static SafeOperation>> =
-        LazyLock::new(|| safe_operations().iter().map(|row| (normalised(row.operation), row)).collect());
-    INDEX.get(&normalised(operation)).copied()
+    static INDEX: LazyLock<HashMap<&'static str, &'static SafeOperation>> =
+        LazyLock::new(|| safe_operations().iter().map(|row| (row.operation, row)).collect());
+    INDEX.get(operation).copied()
 }
 
 #[cfg(test)]
@@ -105,7 +104,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::domain::catalogue::Operations;
+    use crate::domain::catalogue::{Mode, Operations, normalised};
 
     #[test]
     fn every_row_is_read_and_no_operation_stands_twice() {
@@ -143,7 +142,19 @@ mod tests {
             if matches!(class, Class::Delete | Class::Patch) {
                 assert!(path.ends_with('}'), "{operation} means more than one object");
             }
-            for word in ["me", "bulk", "publish", "jobs", "export", "all", "search", "upload"] {
+            let rule = operations.get(operations.find(operation).unwrap()).unwrap();
+            if !class.is_read() {
+                // Who owns something decides there, and nothing says what a refusal would have to look like.
+                assert_ne!(rule.mode, Mode::None, "{operation} declares no permission");
+            }
+            if *class == Class::Create {
+                let grants = rule.permissions().any(|name| name.starts_with("authorization:grant:"));
+                assert!(!grants, "{operation} writes grants");
+            }
+            for word in [
+                "me", "mine", "current", "default", "bulk", "batch", "publish", "jobs", "export", "all",
+                "query", "search", "upload", "delete", "tokens",
+            ] {
                 let is_job = word == "jobs" && path.ends_with("/jobs/{jobId}");
                 assert!(is_job || path.split('/').all(|part| part != word), "{operation} has {word}");
             }
