@@ -13,6 +13,8 @@ SOMETIMES_ABSENT = {
     "scopewarden_outbox_oldest_pending_timestamp_seconds",
     "scopewarden_db_backup_last_success_timestamp_seconds",
     "scopewarden_db_backup_interval_seconds",
+    "scopewarden_grants_oldest_confirmation_timestamp_seconds",
+    "scopewarden_probe_last_run_timestamp_seconds",
 }
 DRIFT = 'scopewarden_drift_events_total{org="acme",cause="role_permissions_changed"}'
 

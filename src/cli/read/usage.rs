@@ -146,7 +146,7 @@ fn operations(
             operation,
             known: at.is_some(),
             calls,
-            granted: by_roles.then(|| match granted {
+            granted: by_roles.then_some(match granted {
                 Some(true) => Granted::Yes,
                 Some(false) => Granted::No,
                 None => Granted::Undeclared,
