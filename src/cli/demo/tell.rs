@@ -208,8 +208,8 @@ pub(super) fn farewell(page: &mut Page, program: &str) -> io::Result<()> {
     page.verbatim(&format!("{program} demo"))?;
     page.gap()?;
     page.paragraph(
-        "An organisation of your own needs a client with oauth:client:view and authorization:role:view, and a file \
-         such as this:",
+        "An organisation of your own needs a client with oauth:client:view, authorization:role:view and \
+         authorization:grant:view, and a file such as this:",
     )?;
     page.verbatim(
         "[[org]]\nname = \"acme\"\nregion = \"mypurecloud.ie\"\nclient_id = \"…\"\nclient_secret_file = \"client.secret\"",
