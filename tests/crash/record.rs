@@ -139,7 +139,14 @@ impl Record {
             let alerts = receiver.alerts();
             let arrived: BTreeSet<&str> = alerts.iter().map(|alert| alert.id.as_str()).collect();
             for message in self.messages.iter().filter(|message| message.receivers.contains(receiver.name)) {
-                assert!(arrived.contains(message.id.as_str()), "{} never got {}", receiver.name, message.id);
+                assert!(
+                    arrived.contains(message.id.as_str()),
+                    "{} never got {}, which waits for {:?}: {}",
+                    receiver.name,
+                    message.id,
+                    message.pending,
+                    message.body
+                );
             }
             // A repetition, after a crash between sending and settling, comes as late as it comes: it has the id of the
             // first, and whoever heeds that knows it already.
