@@ -23,7 +23,7 @@ use crate::{
     collect::{self, Collector},
     config::{self, Config, Org},
     domain::{
-        Gap, Severity,
+        Gap,
         access::acts_by_roles,
         contract::{Contract, companion::Companions},
         event::Event,
@@ -33,6 +33,7 @@ use crate::{
         message::{self, Letterhead, Message},
         observe,
         rotation::{self, Budget, Round},
+        route::Route,
         snapshot::Settings,
         usage,
     },
@@ -88,8 +89,8 @@ impl Observing {
 /// Whom audits tell, and how. Unlike the connection, it may change from one audit to the next.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Addressing {
-    /// Receivers by name, each with the least severity that it wants.
-    receivers: Vec<(String, Severity)>,
+    /// Receivers by name, each with what it wants to hear.
+    receivers: Vec<(String, Route)>,
     /// More findings than this are one message; 0: each is one.
     group_above: u32,
     /// Where people read more.
@@ -101,7 +102,7 @@ impl Addressing {
     pub fn of(config: &Config) -> Self {
         let receivers = config.receivers.iter();
         Self {
-            receivers: receivers.map(|receiver| (receiver.name.clone(), receiver.min_severity)).collect(),
+            receivers: receivers.map(|receiver| (receiver.name.clone(), receiver.route.clone())).collect(),
             group_above: config.alerts.group_above,
             link: config.server.external_url.to_string(),
         }
@@ -390,7 +391,7 @@ impl Auditor {
         messages
             .into_iter()
             .map(|message| {
-                let wanted = self.addressing.receivers.iter().filter(|(_, min)| message.reaches(*min));
+                let wanted = self.addressing.receivers.iter().filter(|(_, route)| route.wants(&message));
                 let receivers = wanted.map(|(name, _)| name.clone()).collect();
                 (message, receivers)
             })

@@ -165,7 +165,7 @@ fn every_key_is_read_and_described_without_secrets() {
     let config = load(&fixtures().join("good-full.toml"), &[]).unwrap();
     let expected = fs::read_to_string(fixtures().join("good-full.described")).unwrap();
     assert_eq!(describe(&config).replace(fixtures().to_str().unwrap(), "{dir}"), expected);
-    assert_eq!(config.receivers[0].min_severity, Severity::High);
+    assert_eq!(config.receivers[0].route.min_severity, Severity::High);
     assert_eq!(config.receivers[0].url.expose().query(), Some("token=canary-token"));
     assert_eq!(config.receivers[0].proxy.as_ref().unwrap().expose().password(), Some("canary-password"));
     assert_eq!(config.receivers[1].url.expose().path(), "/canary-path");

@@ -319,7 +319,7 @@ pub fn gauges<'a>(
         *clients.entry((client.grant_type.label(), client.state.label())).or_default() += 1;
     }
     let mut open = BTreeMap::new();
-    for finding in findings.into_iter().filter(|finding| finding.status == Status::Fail && !finding.muted) {
+    for finding in findings.into_iter().filter(|finding| finding.is_due()) {
         *open.entry((finding.check.clone(), finding.severity)).or_default() += 1;
     }
     let mut missing = BTreeMap::new();

@@ -20,10 +20,7 @@ use crate::{
         delivery::{self, Flushed},
         lock,
     },
-    domain::{
-        Severity,
-        finding::{Finding, Status},
-    },
+    domain::{Severity, finding::Finding},
     store::Store,
     telemetry::Metrics,
 };
@@ -107,7 +104,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<Exit, anyhow::Error> {
 }
 
 fn judge(report: &Report, fail_on: Option<Severity>) -> Exit {
-    let counts = |finding: &Arc<Finding>| finding.status == Status::Fail && !finding.muted;
+    let counts = |finding: &Arc<Finding>| finding.is_due();
     let is_bad = |finding: &&Arc<Finding>| fail_on.is_some_and(|least| finding.severity >= least);
     if report.findings.iter().filter(|finding| counts(finding)).any(|finding| is_bad(&finding)) {
         Exit::Findings

@@ -134,7 +134,7 @@ fn write_receiver(out: &mut String, receiver: &Receiver) -> fmt::Result {
     writeln!(out, "kind = \"webhook\"")?;
     writeln!(out, "url = \"{}/{REDACTED}\"", receiver.url)?;
     writeln!(out, "secret = {REDACTED:?}")?;
-    writeln!(out, "min_severity = \"{}\"", receiver.min_severity)?;
+    writeln!(out, "min_severity = \"{}\"", receiver.route.min_severity)?;
     writeln!(out, "deny_private = {}", receiver.deny_private)?;
     write_proxy(out, receiver.proxy.as_ref())
 }

@@ -34,8 +34,9 @@ pub use self::{
 };
 use self::{org::Names, problem::Refusal, section::Section};
 use crate::domain::{
-    ScopeEnforcement, Severity,
+    ScopeEnforcement,
     contract::companion::{Companion, Companions},
+    route::Route,
 };
 
 /// The most organisations; each is a value of a metric label.
@@ -269,8 +270,8 @@ pub struct Receiver {
     pub url: SecretUrl,
     /// The signing secret, `whsec_…`.
     pub secret: Secret,
-    /// Alerts below it are not sent here. Default `info` (everything).
-    pub min_severity: Severity,
+    /// What it wants to hear. Default: everything.
+    pub route: Route,
     /// Refuse loopback and private addresses too. Default false.
     pub deny_private: bool,
     /// Through what it is reached; may hold a password. Default: directly.

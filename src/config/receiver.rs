@@ -13,7 +13,7 @@ use super::{
     proxy, secret,
     section::Section,
 };
-use crate::domain::Severity;
+use crate::domain::{Severity, route::Route};
 
 /// The kinds that there will be; only the first is there yet.
 const KINDS: [&str; 6] = ["webhook", "alertmanager", "slack", "teams", "pagerduty", "ocsf-file"];
@@ -35,7 +35,7 @@ impl Receiver {
             name: name?,
             url: url?,
             secret: secret?.into(),
-            min_severity: min_severity.unwrap_or(Severity::Info),
+            route: Route { min_severity: min_severity.unwrap_or(Severity::Info) },
             deny_private,
             proxy,
         })

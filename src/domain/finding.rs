@@ -66,6 +66,13 @@ pub struct Finding {
     pub last_seen: DateTime<Utc>,
 }
 
+impl Finding {
+    /// Whether somebody has to act on it: it fails, and nobody has decided otherwise.
+    pub fn is_due(&self) -> bool {
+        self.status == Status::Fail && !self.muted
+    }
+}
+
 /// The identity of a finding: 24 hex digits of SHA-256 over organisation, check, client id and key.
 pub fn uid(org: &str, check: &str, client: &ClientId, key: &str) -> String {
     let mut hash = Sha256::new();

@@ -84,21 +84,6 @@ pub struct Message {
     pub body: String,
 }
 
-impl Message {
-    /// Whether a receiver that wants `min_severity` gets it. What tells of the audits themselves always arrives.
-    pub fn reaches(&self, min_severity: Severity) -> bool {
-        match self.kind {
-            MessageKind::DriftDetected | MessageKind::FindingOpened | MessageKind::FindingResolved => {
-                self.severity >= min_severity
-            }
-            MessageKind::AuditFailed
-            | MessageKind::AuditRecovered
-            | MessageKind::BaselineRecorded
-            | MessageKind::Test => true,
-        }
-    }
-}
-
 /// What every message of one audit has in common.
 #[derive(Clone, Copy, Debug)]
 pub struct Letterhead<'a> {

@@ -24,6 +24,7 @@ pub mod privilege;
 pub mod probe;
 pub mod retention;
 pub mod rotation;
+pub mod route;
 pub mod snapshot;
 pub mod usage;
 

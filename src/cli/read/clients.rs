@@ -12,10 +12,7 @@ use crate::cli::{
     output::{Cell, Column, Output, Table},
 };
 use crate::domain::{
-    ClientId, DivisionRef, RoleId, Severity,
-    finding::{Finding, Status},
-    inventory::Client,
-    snapshot::Snapshot,
+    ClientId, DivisionRef, RoleId, Severity, finding::Finding, inventory::Client, snapshot::Snapshot,
 };
 
 /// Lists the OAuth clients that the last audit saw, with their roles and open findings
@@ -82,7 +79,7 @@ pub(in crate::cli) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::E
 
 fn count(findings: &[Finding]) -> HashMap<ClientId, Counts> {
     let mut counts: HashMap<ClientId, Counts> = HashMap::new();
-    for finding in findings.iter().filter(|finding| finding.status == Status::Fail && !finding.muted) {
+    for finding in findings.iter().filter(|finding| finding.is_due()) {
         *counts.entry(finding.client.id.clone()).or_default().entry(finding.severity).or_default() += 1;
     }
     counts

@@ -5,6 +5,7 @@ use crate::domain::{
     drift,
     finding::{ClientRef, Status, uid},
     fixtures::{self, client, role},
+    route::Route,
 };
 
 fn head() -> Letterhead<'static> {
@@ -115,13 +116,14 @@ fn few_findings_are_told_one_by_one_and_many_together() {
 
 #[test]
 fn severity_chooses_receivers_but_never_hides_the_state_of_audits() {
+    let from = |min_severity| Route { min_severity };
     let opened =
         &findings(&head(), MessageKind::FindingOpened, &[finding(1, Severity::Medium).into()], 10)[0];
-    assert!(opened.reaches(Severity::Medium) && !opened.reaches(Severity::High));
+    assert!(from(Severity::Medium).wants(opened) && !from(Severity::High).wants(opened));
     for message in
         [baseline(&head(), 3, 2, &[]), failed(&head(), "auth", "the secret was refused"), recovered(&head())]
     {
-        assert!(message.reaches(Severity::Critical), "{:?}", message.kind);
+        assert!(from(Severity::Critical).wants(&message), "{:?}", message.kind);
         assert_eq!(body(&message)["type"], message.kind.as_str());
     }
 }

@@ -13,7 +13,7 @@ use url::Url;
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 
 use super::*;
-use crate::{domain::Severity, telemetry::DELIVERY_FAILURE_REASONS};
+use crate::{domain::route::Route, telemetry::DELIVERY_FAILURE_REASONS};
 
 /// Its bytes spell out what they are; nothing of it may show up anywhere.
 const SECRET: &str = "whsec_Y2FuYXJ5LXNlY3JldC1jYW5hcnktc2VjcmV0";
@@ -27,7 +27,7 @@ fn receiver(url: &str) -> Receiver {
         name: "secops".to_owned(),
         url: SecretUrl::new(Url::parse(url).unwrap()),
         secret: SecretString::from(SECRET).into(),
-        min_severity: Severity::Info,
+        route: Route::ALL,
         deny_private: false,
         proxy: None,
     }

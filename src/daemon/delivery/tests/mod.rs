@@ -29,6 +29,7 @@ use crate::{
     domain::{
         Severity,
         message::{Message, MessageKind},
+        route::Route,
     },
     store::{Failure, OutboxState, Which},
 };
@@ -131,7 +132,7 @@ impl World {
             name: name.to_owned(),
             url: SecretUrl::new(Url::parse(url).unwrap()),
             secret: "whsec_Y2FuYXJ5LXNlY3JldC1jYW5hcnktc2VjcmV0".to_owned().into(),
-            min_severity: Severity::Info,
+            route: Route::ALL,
             deny_private: false,
             proxy: None,
         };
