@@ -182,7 +182,7 @@ impl Reach {
         if !acts_by_roles(client) {
             return Self(places);
         }
-        for grant in client.grants() {
+        for grant in access.granted(client) {
             let Some(role) = access.role(&grant.role) else { continue };
             let mut local = role.matched.clone();
             local.intersect_with(&access.division_aware);
@@ -327,7 +327,7 @@ impl Judge<'_> {
     /// Wildcards and `admin`, as the roles have them.
     fn open_ended(&self) -> Vec<Excess> {
         let mut patterns: BTreeMap<&str, (BTreeSet<&DivisionRef>, BTreeSet<&str>)> = BTreeMap::new();
-        for grant in self.client.grants() {
+        for grant in self.access.granted(self.client) {
             let Some(power) = self.access.role(&grant.role) else { continue };
             let name = self.role_name(grant.role.as_str());
             let admin = power.admin.then_some(ADMIN);
@@ -397,7 +397,8 @@ impl Judge<'_> {
             .map_or_else(Vec::new, |one| one.by.clone());
         let gives =
             |role: &&str| self.access.role(&(*role).into()).is_some_and(|role| role.listed.contains(at));
-        let roles: BTreeSet<&str> = self.client.grants().map(|grant| grant.role.as_str()).collect();
+        let roles: BTreeSet<&str> =
+            self.access.granted(self.client).map(|grant| grant.role.as_str()).collect();
         let privilege = privilege::of(permission);
         Excess {
             permission: permission.to_owned(),

@@ -119,8 +119,8 @@ fn divisions(access: &Access<'_>, client: &Client, declared: &Declared) -> Vec<D
         Places::Everywhere => vec![DivisionRef::All],
         Places::Each(divisions) => divisions.iter().cloned().map(DivisionRef::One).collect(),
         Places::Anywhere => {
-            let held: BTreeSet<&DivisionRef> = client
-                .grants()
+            let held: BTreeSet<&DivisionRef> = access
+                .granted(client)
                 .map(|grant| &grant.division)
                 .filter(|division| **division != DivisionRef::Unknown)
                 .collect();

@@ -75,9 +75,9 @@ fn free_name(access: &Access<'_>, client: &Client) -> String {
     let snapshot = access.snapshot;
     let held_by_others: BTreeSet<&str> = (snapshot.clients.values())
         .filter(|other| other.id != client.id)
-        .flat_map(|other| other.grants().map(|grant| grant.role.as_str()))
+        .flat_map(|other| access.granted(other).map(|grant| grant.role.as_str()))
         .collect();
-    let mine: BTreeSet<&str> = client.grants().map(|grant| grant.role.as_str()).collect();
+    let mine: BTreeSet<&str> = access.granted(client).map(|grant| grant.role.as_str()).collect();
     let taken: BTreeSet<&str> = (snapshot.roles.values())
         .filter(|role| !mine.contains(role.id.as_str()) || held_by_others.contains(role.id.as_str()))
         .map(|role| role.name.as_str())

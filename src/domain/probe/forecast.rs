@@ -30,7 +30,7 @@ impl<'a> Forecast<'a> {
     pub fn of(access: &'a Access<'a>, client: &Client) -> Self {
         let by_roles = acts_by_roles(client);
         let (mut reach, mut firm) = (access.universe.none(), access.universe.none());
-        for role in client.grants().filter_map(|grant| access.role(&grant.role)).filter(|_| by_roles) {
+        for role in access.granted(client).filter_map(|grant| access.role(&grant.role)).filter(|_| by_roles) {
             reach.union_with(&role.matched);
             // What a role matches beyond its listed permissions, this catalogue says nothing about.
             let mut conditional = role.listed.clone();
@@ -128,6 +128,13 @@ mod tests {
             predicted(&snapshot([holder().of_type("CODE")], [role("r")]), DELETE),
             Prediction::Unknown
         );
+    }
+
+    #[test]
+    fn a_role_granted_behind_the_record_is_predicted_too() {
+        let org = snapshot([client("c").grant("r", "*")], [role("r"), role("b").can("authorization:role:delete")]);
+        assert_eq!(predicted(&org, DELETE), Prediction::Refused);
+        assert_eq!(predicted(&org.observing("c", &[("b", "d1")]).seal(), DELETE), Prediction::Granted);
     }
 
     #[test]
