@@ -180,7 +180,11 @@ impl Inspector {
         let Preparation { prepared, counts, mut report } = self.prepare(only, declared).await?;
         let clients: Vec<ClientId> = prepared.iter().map(|one| one.client.id.clone()).collect();
         // Another client's trouble must not make what stands of this one vanish.
-        let is_whole = only.is_none() && report.problems.is_empty();
+        let extent = match only {
+            Some(_) => store::Extent::One,
+            None if report.problems.is_empty() => store::Extent::All,
+            None => store::Extent::Most,
+        };
         for problem in &report.problems {
             warn!(client = %problem.client, "not probed: {}", problem.detail);
         }
@@ -190,7 +194,7 @@ impl Inspector {
         }
         let is_cut_short = stop.is_cancelled() || self.is_stopped().await;
         if !is_cut_short {
-            self.store.end_probe_run(&self.org.name, run, &clients, is_whole, clock.now()).await?;
+            self.store.end_probe_run(&self.org.name, run, &clients, extent, clock.now()).await?;
             if only.is_none() {
                 self.metrics.probes_run(&self.org.name, clock.now());
             }

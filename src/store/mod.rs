@@ -50,6 +50,7 @@ pub use observed::Observations;
 pub use open::SCHEMA;
 pub use outbox::{Delivery, OutboxCounts, OutboxRow, OutboxState, Outcome, Settled, Which};
 pub use past::{History, Past, Unavailable};
+pub use probes::Extent;
 pub use record::{Failure, Record};
 pub use retain::Forgotten;
 pub use verify::Verification;

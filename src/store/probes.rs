@@ -25,6 +25,18 @@ const KEPT_ANSWERS: i64 = 50;
 /// How long it is known which requests were ours: longer than the platform remembers them.
 const KEPT_SENT: TimeDelta = TimeDelta::days(400);
 
+/// Whom a run was for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// One client that somebody named: of the others it says nothing.
+    One,
+    /// Everybody, but for some that are configured and could not be told. It counts as the schedule's last run, and what
+    /// stands of others stays.
+    Most,
+    /// Everybody that is configured. It counts as the schedule's last run, and what stands of others goes.
+    All,
+}
+
 type StandingRow = (Option<String>, Option<i64>, String, u32);
 
 impl Store {
@@ -105,20 +117,19 @@ impl Store {
         self.named(notes.await)
     }
 
-    /// Ends a run for these clients: what it did not plan stands no more. `all`: they are all that is probed, so what
-    /// stands of others goes too, and the run counts as the schedule's last.
+    /// Ends a run for these clients: what it did not plan stands no more, and `extent` says what becomes of the others.
     pub async fn end_probe_run(
         &self,
         org: &str,
         run: &str,
         clients: &[ClientId],
-        all: bool,
+        extent: Extent,
         at: DateTime<Utc>,
     ) -> Result<(), Error> {
         let (org, run) = (org.to_owned(), run.to_owned());
         let clients: Vec<String> = clients.iter().map(ToString::to_string).collect();
         self.write(move |connection| {
-            Box::pin(async move { end_run(connection, &org, &run, &clients, all, at).await })
+            Box::pin(async move { end_run(connection, &org, &run, &clients, extent, at).await })
         })
         .await
     }
@@ -402,7 +413,7 @@ async fn end_run(
     org: &str,
     run: &str,
     clients: &[String],
-    all: bool,
+    extent: Extent,
     at: DateTime<Utc>,
 ) -> Result<(), Problem> {
     let org = number(connection, org).await?;
@@ -414,10 +425,12 @@ async fn end_run(
             .execute(&mut *connection)
             .await?;
     }
-    if !all {
+    if extent == Extent::One {
         return Ok(());
     }
-    for table in ["probe_standing", "probe_answer", "probe_token"] {
+    let tables: &[&str] =
+        if extent == Extent::All { &["probe_standing", "probe_answer", "probe_token"] } else { &[] };
+    for table in tables {
         let known: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
             "SELECT DISTINCT client FROM {table} WHERE org = $1"
         )))

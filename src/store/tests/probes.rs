@@ -7,7 +7,7 @@ use crate::{
         finding::ClientRef,
         probe::{Expectation, Observation, Origin, Prediction, Verdict},
     },
-    store::Store,
+    store::{Extent, Store},
 };
 
 const FLOW: &str = "DELETE /api/v2/flows/{flowId}";
@@ -82,7 +82,7 @@ async fn a_2xx_blocks_the_operation_until_it_is_cleared() {
     assert_eq!(blocks.into_iter().collect::<Vec<_>>(), [(FLOW.to_owned(), at(10))]);
     // Neither a later run nor the end of one lifts it.
     store.record_probe("2", &answered("c1", FLOW, 403, Verdict::Refused, 20)).await.unwrap();
-    store.end_probe_run("acme", "3", &[], true, at(30)).await.unwrap();
+    store.end_probe_run("acme", "3", &[], Extent::All, at(30)).await.unwrap();
     assert_eq!(store.probe_blocks("acme").await.unwrap().len(), 1);
     assert!(!store.clear_probe_block("globex", FLOW).await.unwrap());
     assert!(store.clear_probe_block("acme", FLOW).await.unwrap());
@@ -104,12 +104,16 @@ async fn the_end_of_a_run_takes_out_what_it_did_not_plan() {
     };
     store.record_probe("2", &answered("c1", FLOW, 403, Verdict::Refused, 20)).await.unwrap();
     // Of one client alone: the others stand.
-    store.end_probe_run("acme", "2", std::slice::from_ref(&c1), false, at(20)).await.unwrap();
+    store.end_probe_run("acme", "2", std::slice::from_ref(&c1), Extent::One, at(20)).await.unwrap();
     assert_eq!(standing().await, [("c1".to_owned(), FLOW.to_owned()), ("c2".to_owned(), FLOW.to_owned())]);
     assert_eq!(store.last_probe_run("acme").await.unwrap(), None);
-    store.end_probe_run("acme", "2", &[c1], true, at(21)).await.unwrap();
-    assert_eq!(standing().await, [("c1".to_owned(), FLOW.to_owned())]);
+    // Somebody that is configured could not be told: the others stand, and the schedule had its run.
+    store.end_probe_run("acme", "2", std::slice::from_ref(&c1), Extent::Most, at(21)).await.unwrap();
+    assert_eq!(standing().await.len(), 2);
     assert_eq!(store.last_probe_run("acme").await.unwrap(), Some(at(21)));
+    store.end_probe_run("acme", "2", &[c1], Extent::All, at(22)).await.unwrap();
+    assert_eq!(standing().await, [("c1".to_owned(), FLOW.to_owned())]);
+    assert_eq!(store.last_probe_run("acme").await.unwrap(), Some(at(22)));
 }
 
 #[tokio::test]
@@ -136,8 +140,8 @@ async fn requests_are_counted_by_day_and_status_and_everything_is_bounded() {
     );
     let day = 86_400;
     assert!(store.probes_sent("acme", at(2 * day), at(9 * day)).await.unwrap().is_empty());
-    store.end_probe_run("acme", "2", &["c1".into()], true, at(399 * day)).await.unwrap();
+    store.end_probe_run("acme", "2", &["c1".into()], Extent::All, at(399 * day)).await.unwrap();
     assert_eq!(store.probes_sent("acme", at(0), at(0)).await.unwrap().len(), 3);
-    store.end_probe_run("acme", "2", &["c1".into()], true, at(402 * day)).await.unwrap();
+    store.end_probe_run("acme", "2", &["c1".into()], Extent::Most, at(402 * day)).await.unwrap();
     assert!(store.probes_sent("acme", at(0), at(0)).await.unwrap().is_empty());
 }
