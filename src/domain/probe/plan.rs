@@ -162,9 +162,10 @@ pub fn of(
     for at in nearest(operations, forecast, rules, &taken) {
         wanted.push((at, Expectation::Deny, Origin::Nearest));
     }
+    // Who waited longest comes first whatever it is from: otherwise a long contract would keep the rest waiting for ever.
     wanted.sort_by_cached_key(|(at, expectation, origin)| {
         let name = operations.get(*at).map_or("", |operation| &operation.name);
-        (*origin, (rules.last_tried)(name, *expectation), *at)
+        ((rules.last_tried)(name, *expectation), *origin, *at)
     });
     let mut left = rules.budget;
     wanted

@@ -154,6 +154,19 @@ fn the_budget_is_kept_and_who_waited_longest_comes_first() {
     assert!(reason(&plan[1]).contains("budget of 1"), "{}", reason(&plan[1]));
 }
 
+#[test]
+fn a_long_contract_does_not_keep_the_rest_waiting_for_ever() {
+    let denied = "DELETE /api/v2/routing/skills/{skillId}";
+    let declared = Declared { must_be_denied: vec![at(denied)], ..Declared::default() };
+    let first_of = |tried: &dyn Fn(&str, Expectation) -> Option<DateTime<Utc>>| {
+        let plan = plan(&[], &declared, &Rules { budget: 1, last_tried: tried, ..rules() });
+        let is_sent = |one: &&Planned| matches!(one.action, Action::Send { .. });
+        plan.iter().find(is_sent).unwrap().operation.clone()
+    };
+    assert_eq!(first_of(&|_, _| None), denied, "the contract comes first where all have waited alike");
+    assert_ne!(first_of(&|name, _| (name == denied).then(crate::domain::fixtures::when)), denied);
+}
+
 /// Operations that look like those of the platform, safe and unsafe ones.
 fn operations() -> impl Strategy<Value = Vec<Operation>> {
     let path = prop_oneof![
