@@ -1,4 +1,4 @@
-//! Negative tests that prove nothing, run after run.
+//! Negative tests that prove nothing, run after run. One that was not sent this time has proven nothing either.
 
 use crate::domain::{
     Fact, Severity,
@@ -33,13 +33,14 @@ fn evaluate(facts: &Facts<'_>, subject: &Subject<'_>) -> Vec<Failure> {
         .filter(|standing| {
             standing.inconclusive >= RUNS
                 && standing.latest.expectation == Expectation::Deny
-                && standing.latest.verdict == Verdict::Inconclusive
+                && matches!(standing.latest.verdict, Verdict::Inconclusive | Verdict::NotSent)
         })
         .collect();
     let client = subject.client;
     // Without a token nothing was sent, and that is one matter.
-    let (unsent, sent): (Vec<&Standing>, Vec<&Standing>) =
-        open.into_iter().partition(|standing| !standing.latest.sent);
+    let without_token =
+        |standing: &&Standing| standing.latest.verdict == Verdict::Inconclusive && !standing.latest.sent;
+    let (unsent, sent): (Vec<&Standing>, Vec<&Standing>) = open.into_iter().partition(without_token);
     let token = unsent.first().map(|standing| Failure {
         key: "token".to_owned(),
         title: format!("{} cannot be probed: there is no token to ask with", client.name),
@@ -57,7 +58,7 @@ fn evaluate(facts: &Facts<'_>, subject: &Subject<'_>) -> Vec<Failure> {
         key: standing.latest.operation.clone(),
         title: format!("{}: {} proves nothing", client.name, standing.latest.operation),
         evidence: format!(
-            "Probed with the own token of {} ({}) in {RUNS} runs or more. {}",
+            "Probed with the own token of {} ({}) in {RUNS} runs or more without a result. {}",
             client.name, client.id, standing.latest.explanation
         ),
         next_step: format!(

@@ -113,6 +113,18 @@ fn a_proof_outlives_attempts_that_prove_nothing() {
 }
 
 #[test]
+fn a_test_that_proved_nothing_stays_open_while_it_is_not_sent() {
+    let mut standing = proven(observation(Expectation::Deny, Verdict::Inconclusive));
+    for verdict in [Verdict::Inconclusive, Verdict::NotSent] {
+        let latest =
+            Observation { sent: verdict != Verdict::NotSent, ..observation(Expectation::Deny, verdict) };
+        standing = Standing::after(Some(standing), latest);
+        let found = audit(std::slice::from_ref(&standing));
+        assert_eq!(keys(&found, "negative-test-inconclusive"), [("c", DELETE, Status::Fail)], "{verdict:?}");
+    }
+}
+
+#[test]
 fn one_night_without_a_result_is_not_told_and_no_token_is_one_matter() {
     let unsent = |operation: &str| Observation {
         sent: false,
