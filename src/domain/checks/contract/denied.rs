@@ -4,6 +4,7 @@ use super::{owner, some};
 use crate::domain::{
     Fact, Severity,
     access::acts_by_roles,
+    catalogue::Mode,
     checks::{Check, Facts, Failure, References, Subject},
 };
 
@@ -36,7 +37,7 @@ fn evaluate(facts: &Facts<'_>, subject: &Subject<'_>) -> Vec<Failure> {
         let out_of_scope = access.scopes_bind_roles() && !access.in_scope(client, at);
         let how = match access.allows(at, &held) {
             Some(false) => continue,
-            Some(true) if out_of_scope => continue,
+            _ if out_of_scope => continue,
             Some(true) => {
                 let through =
                     access.needs_of(at).iter().copied().filter(|permission| held.contains(*permission));
@@ -47,6 +48,11 @@ fn evaluate(facts: &Facts<'_>, subject: &Subject<'_>) -> Vec<Failure> {
                     .collect();
                 let names: Vec<&str> = through.iter().map(|at| access.universe.name(*at)).collect();
                 format!("{} lets it through, by {}", some(names.iter().copied()), some(roles.iter().copied()))
+            }
+            None if access.operations.get(at).is_some_and(|operation| operation.mode == Mode::Unknown) => {
+                "the platform's definition states a rule for it that could not be understood, so nothing says that it \
+                 is denied"
+                    .to_owned()
             }
             None => {
                 "the operation declares no permission, so no role can keep anybody from calling it".to_owned()
@@ -72,8 +78,11 @@ fn evaluate(facts: &Facts<'_>, subject: &Subject<'_>) -> Vec<Failure> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use crate::domain::{
         Fact, ScopeEnforcement,
+        catalogue::{Mode, Operation, Operations},
         checks::tests::{audit, contract, gap, keys, of_check, with_contracts},
         contract::Contract,
         finding::Status,
@@ -111,6 +120,34 @@ mod tests {
             let found = audit(&Snapshot { settings: Settings { scope_enforcement }, ..org }.seal(), &[]);
             assert_eq!(keys(&found, CHECK).is_empty(), scope_enforcement == ScopeEnforcement::AllGrants);
         }
+    }
+
+    #[test]
+    fn an_operation_without_a_permission_is_denied_by_scopes_alone() {
+        let name = "GET /api/v2/oauth/scopes";
+        let declared = Contract { must_be_denied: [name.to_owned()].into(), ..contract("c", &[]) };
+        let holder = client("c").grant("r", "d1").scope("routing");
+        let org = with_contracts(snapshot([holder], [role("r")]), [declared]);
+        for scope_enforcement in ScopeEnforcement::ALL {
+            let org = Snapshot { settings: Settings { scope_enforcement }, ..org.clone() }.seal();
+            let binds = scope_enforcement == ScopeEnforcement::AllGrants;
+            assert_eq!(keys(&audit(&org, &[]), CHECK).is_empty(), binds, "{scope_enforcement:?}");
+        }
+    }
+
+    #[test]
+    fn a_rule_that_is_not_understood_is_not_called_no_rule() {
+        let unclear = Operation {
+            mode: Mode::Unknown,
+            name: DELETE.into(),
+            permissions: Vec::new(),
+            scopes: Vec::new(),
+        };
+        let org =
+            Snapshot { operations: Some(Arc::new(Operations::defined(vec![unclear]))), ..org(role("r")) };
+        let found = audit(&org.seal(), &[]);
+        assert_eq!(keys(&found, CHECK), [("c", DELETE, Status::Fail)]);
+        assert!(of_check(&found, CHECK)[0].evidence.contains("could not be understood"));
     }
 
     #[test]
