@@ -69,7 +69,10 @@ pub fn scopes_to_ask(
     wanted: &[String],
     all: impl IntoIterator<Item = impl Into<String>>,
 ) -> (Vec<String>, Option<String>) {
-    let has = |scope: &String| client.scopes.contains(scope) || client.scopes.contains("all");
+    // A scope holds its read-only form; to ask for that is not to ask for more.
+    let whole =
+        |scope: &str| scope.strip_suffix(":readonly").is_some_and(|whole| client.scopes.contains(whole));
+    let has = |scope: &String| client.scopes.contains(scope) || client.scopes.contains("all") || whole(scope);
     let within: Vec<String> = if wanted.is_empty() {
         client.scopes.iter().filter(|scope| *scope != "all").cloned().collect()
     } else {
@@ -154,6 +157,10 @@ mod tests {
         // Of what the contract wants, only what the client has is within.
         let wanted = ["users".to_owned(), "routing".to_owned()];
         assert_eq!(scopes_to_ask(&holder, &wanted, all).0, ["routing"]);
+        // The read-only form of a scope that it has is within, so it is not what is asked for from outside.
+        let forms = ["routing:readonly", "users"];
+        let reader = ["routing:readonly".to_owned()];
+        assert_eq!(scopes_to_ask(&holder, &reader, forms), (reader.to_vec(), Some("users".to_owned())));
         let everything = client("c").scope("all");
         assert_eq!(scopes_to_ask(&everything, &wanted, all), (wanted.to_vec(), None));
         assert_eq!(scopes_to_ask(&client("c"), &[], all), (Vec::new(), Some("alerting".to_owned())));
