@@ -456,6 +456,11 @@ fn unconfirmed<'a>(context: &Context<'a>, access: &Access<'a>) -> HashMap<&'a st
                 day(asked),
                 day(confirmed)
             ),
+            Some((_, confirmed)) if turn.is_some_and(|turn| turn.due) => format!(
+                "This client changed after what it is granted was last read from its own side, on {}; it is asked again \
+                 as soon as there is a call for it.",
+                day(confirmed)
+            ),
             Some((_, confirmed)) if confirmed < limit => {
                 format!("What this client is granted was last read from its own side on {}.", day(confirmed))
             }

@@ -100,6 +100,12 @@ fn what_was_not_looked_at_lately_is_unknown() {
     assert_eq!(keys(&overlap(org(client("c")), &Turns::new()), OVERLAP), unknown, "never");
     assert_eq!(keys(&overlap(seen(), &confirmed(&["c"], 73)), OVERLAP), unknown, "too long ago");
     assert_eq!(overlap(seen(), &confirmed(&["c"], 71)).len(), 2);
+    // The record changed and no call was left: the look is older than the record.
+    let mut turns = confirmed(&["c"], 1);
+    turns.get_mut("c").unwrap().due = true;
+    let older = overlap(seen(), &turns);
+    assert_eq!(keys(&older, OVERLAP), unknown, "an older look");
+    assert!(older[0].evidence.contains("changed after"), "{}", older[0].evidence);
     let mut turns = confirmed(&["c"], 5);
     turns.get_mut("c").unwrap().asked = when() - TimeDelta::hours(1);
     let failed = overlap(seen(), &turns);
