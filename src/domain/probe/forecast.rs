@@ -132,7 +132,8 @@ mod tests {
 
     #[test]
     fn a_role_granted_behind_the_record_is_predicted_too() {
-        let org = snapshot([client("c").grant("r", "*")], [role("r"), role("b").can("authorization:role:delete")]);
+        let org =
+            snapshot([client("c").grant("r", "*")], [role("r"), role("b").can("authorization:role:delete")]);
         assert_eq!(predicted(&org, DELETE), Prediction::Refused);
         assert_eq!(predicted(&org.observing("c", &[("b", "d1")]).seal(), DELETE), Prediction::Granted);
     }

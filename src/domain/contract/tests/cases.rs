@@ -69,12 +69,17 @@ fn an_administrator_keeps_nothing_but_what_is_declared() {
 #[test]
 fn what_is_granted_behind_the_record_is_held_like_anything_else() {
     let org = || {
-        let behind = role("behind").can("routing:queue:view").can("directory:user:delete").can("routing:skill:*");
+        let behind =
+            role("behind").can("routing:queue:view").can("directory:user:delete").can("routing:skill:*");
         let org = snapshot([client("c").grant("r", "*")], [role("r").can("routing:skill:view"), behind]);
         org.observing("c", &[("behind", "d1")]).seal()
     };
     let proposal = proposed(&org(), &[QUEUE], false);
-    assert!(proposal.missing.is_empty(), "a role that its record does not name gives it: {:?}", proposal.missing);
+    assert!(
+        proposal.missing.is_empty(),
+        "a role that its record does not name gives it: {:?}",
+        proposal.missing
+    );
     let excess: Vec<(&str, Why)> =
         proposal.excess.iter().map(|excess| (excess.permission.as_str(), excess.why)).collect();
     assert_eq!(excess[0], ("routing:skill:*", Why::OpenEnded));
