@@ -28,8 +28,6 @@ use crate::{
 const CLIENT_LIMIT: Duration = Duration::from_mins(5);
 /// One probe, the wait for the client's rate limit included.
 const PROBE_LIMIT: Duration = Duration::from_secs(30);
-/// Attempts of one probe that proves nothing for a reason that may pass.
-const ATTEMPTS: u32 = 2;
 
 /// The code of a token that is not the client's. (A word of ours: there was no answer.)
 const WRONG_CLIENT: &str = "token_of_another_client";
@@ -228,10 +226,12 @@ impl<'a> Dialogue<'a> {
         mut token: ProbeToken,
         report: &mut Report,
     ) -> Result<(), Error> {
-        let mut queue: VecDeque<(&Planned, u32)> = one.planned.iter().map(|planned| (planned, 1)).collect();
+        // Beside each the answer to its first attempt, once there was one that may have been a passing trouble.
+        let mut queue: VecDeque<(&Planned, Option<Answer>)> =
+            one.planned.iter().map(|planned| (planned, None)).collect();
         let mut renewed = false;
         let mut throttled = false;
-        while let Some((planned, attempt)) = queue.pop_front() {
+        while let Some((planned, first)) = queue.pop_front() {
             let Action::Send { path, safe } = &planned.action else {
                 self.held_back(one, planned, report).await?;
                 continue;
@@ -247,9 +247,18 @@ impl<'a> Dialogue<'a> {
                 None if !self.take() => Some("the budget of this run is used up (probe.budget)".to_owned()),
                 None => None,
             };
-            if let Some(why) = obstacle {
-                self.not_sent(one, planned, why, report).await?;
-                continue;
+            match (obstacle, &first) {
+                (Some(_), Some(first)) => {
+                    self.settle(one, planned, true, first, report).await?;
+                    continue;
+                }
+                (Some(why), None) => {
+                    self.not_sent(one, planned, why, report).await?;
+                    continue;
+                }
+                // What is settled below is the second request; this is the note of the first.
+                (None, Some(first)) => self.note_sent(one, &planned.operation, first.status).await?,
+                (None, None) => {}
             }
             let answer = self.ask(&token, planned, path, safe.class).await;
             throttled |= answer.status == Some(429);
@@ -257,8 +266,7 @@ impl<'a> Dialogue<'a> {
             let may_pass = answer.status == Some(401)
                 || (safe.class.is_read()
                     && matches!(answer.status, None | Some(408 | 500 | 502 | 503 | 504)));
-            if may_pass && attempt < ATTEMPTS && self.left > 0 {
-                self.note_sent(one, &planned.operation, answer.status).await?;
+            if may_pass && first.is_none() && self.left > 0 {
                 if answer.status == Some(401)
                     && !std::mem::replace(&mut renewed, true)
                     && let Credential::Secret(secret) = &one.credential
@@ -267,7 +275,7 @@ impl<'a> Dialogue<'a> {
                 {
                     token = fresh;
                 }
-                queue.push_back((planned, attempt + 1));
+                queue.push_back((planned, Some(answer)));
                 continue;
             }
             self.settle(one, planned, true, &answer, report).await?;
@@ -281,7 +289,7 @@ impl<'a> Dialogue<'a> {
             .unwrap_or_else(|_| Answer { code: Some("timeout".to_owned()), ..Answer::default() })
     }
 
-    /// An operation that another client's probe (or this one's, as a positive test) got through in this very run.
+    /// An operation that another client's negative test got through in this very run.
     fn is_blocked_now(planned: &Planned, report: &Report) -> bool {
         planned.expectation == Expectation::Deny
             && report.observations.iter().any(|earlier| {
@@ -346,11 +354,12 @@ impl<'a> Dialogue<'a> {
         answer: &Answer,
         report: &mut Report,
     ) -> Result<(), Error> {
-        if let Action::Hold(_) = &planned.action {
+        let Action::Send { safe, .. } = &planned.action else {
             return self.held_back(one, planned, report).await;
-        }
+        };
         let holds = |name: &str| one.held.contains(name);
-        let judged = judge(planned.expectation, planned.predicted, &planned.needs, &holds, answer);
+        let judged =
+            judge(planned.expectation, planned.predicted, safe.class, &planned.needs, &holds, answer);
         self.keep(one, planned, sent, answer, judged, report).await
     }
 

@@ -390,6 +390,34 @@ async fn every_request_is_counted_and_a_stop_file_stops_at_once() {
 }
 
 #[tokio::test]
+async fn what_was_sent_and_could_not_be_repeated_is_not_called_unsent() {
+    let mut org = Harness::start(story()).await;
+    org.audit().await;
+    let (id, secret) = of_story(&org, CLIENT).await;
+    let config = with_one(&org, CLIENT, Credential::Secret(secret));
+    let operation = "GET /api/v2/routing/queues/{queueId}";
+    org.faults(json!([{ "match": operation, "kind": "503", "count": -1 }])).await;
+    let at = Operations::compiled_in().find(operation).unwrap();
+    let declared = Declared { must_be_denied: vec![at], ..Declared::default() };
+    let declared = Declarations::from([(id.as_str().into(), declared)]);
+    let inspector = Inspector::new(&config, &config.orgs[0], org.store.clone(), org.metrics.clone());
+    // The reading failed and waits for its second turn; before that, somebody stops the run.
+    let stop_at_first = |one: &Observation| {
+        if one.sent {
+            std::fs::write(&config.probe.stop_file, "").unwrap();
+        }
+    };
+    let now = "2026-11-24T12:00:00Z".parse().unwrap();
+    let report =
+        inspector.run(None, &declared, &CancellationToken::new(), &stop_at_first, now).await.unwrap();
+    let one = report.observations.iter().find(|one| one.operation == operation).unwrap();
+    assert_eq!((one.verdict, one.sent, one.status), (Verdict::Inconclusive, true, Some(503)), "{one:?}");
+    let counted = org.store.probes_sent("acme", now, now).await.unwrap();
+    let of_it = counted.iter().filter(|row| row.template == "/api/v2/routing/queues/{queueId}");
+    assert_eq!(of_it.map(|row| row.count).sum::<u64>(), 1);
+}
+
+#[tokio::test]
 async fn whatever_the_token_endpoint_says_of_scopes_is_recorded() {
     let mut org = Harness::start(story()).await;
     org.audit().await;

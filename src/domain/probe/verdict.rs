@@ -7,7 +7,7 @@
 //! 403 says that it knows, and refuses. A 404 for an id that nothing has says that the question was let through to the
 //! place where objects are looked up; some operations look them up before they ask who may do what.
 
-use super::{Expectation, Prediction, Verdict};
+use super::{Class, Expectation, Prediction, Verdict};
 use crate::domain::Severity;
 
 /// Codes of a 403 that say by themselves why.
@@ -44,11 +44,12 @@ pub struct Judgement {
     pub explanation: String,
 }
 
-/// Judges an answer. `needs`: the permissions that the operation declares; `holds`: whether the client holds one of
-/// them, without a condition, by the analysis.
+/// Judges an answer. `class`: what was sent; `needs`: the permissions that the operation declares; `holds`: whether the
+/// client holds one of them, without a condition, by the analysis.
 pub fn judge(
     expectation: Expectation,
     predicted: Prediction,
+    class: Class,
     needs: &[String],
     holds: &dyn Fn(&str) -> bool,
     answer: &Answer,
@@ -57,6 +58,8 @@ pub fn judge(
     match status {
         403 => refused(expectation, predicted, needs, holds, answer),
         200..=299 | 409 => passed(expectation, predicted, status),
+        // Our bodies lack what is required or are of the wrong kind, and nothing says what the platform checks first.
+        400 if class.body().is_some() && !is_granted(predicted) => inconclusive(answer, Some(status)),
         400 | 404 | 410 => looked_up(expectation, predicted, status),
         _ => inconclusive(answer, Some(status)),
     }
@@ -168,9 +171,14 @@ fn passed(expectation: Expectation, predicted: Prediction, status: u16) -> Judge
     }
 }
 
+/// Whether the roles allow it, be it under a condition.
+fn is_granted(predicted: Prediction) -> bool {
+    matches!(predicted, Prediction::Granted | Prediction::Conditional)
+}
+
 /// The question got as far as the object that does not exist, or the body that is not valid.
 fn looked_up(expectation: Expectation, predicted: Prediction, status: u16) -> Judgement {
-    let is_granted = matches!(predicted, Prediction::Granted | Prediction::Conditional);
+    let is_granted = is_granted(predicted);
     let how = match status {
         400 => "found fault with the request (400)",
         _ => "looked for the object",
@@ -226,6 +234,9 @@ fn inconclusive(answer: &Answer, status: Option<u16>) -> Judgement {
         (Some(401), _) => {
             with_code("The platform does not accept the token, so it says nothing of what the client may do")
         }
+        (Some(400), _) => with_code(
+            "The platform found fault with the body, which says nothing of whether it asked for a permission before",
+        ),
         (Some(429), _) => with_code("The client's rate limit is used up"),
         (Some(408 | 500..=599), _) => with_code("The platform could not answer"),
         (Some(300..=399), _) => with_code("The platform redirects, which is never followed"),

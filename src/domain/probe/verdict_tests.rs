@@ -16,7 +16,11 @@ fn answer(status: u16, code: &str, permissions: &[&str]) -> Answer {
 }
 
 fn of(expectation: Expectation, predicted: Prediction, answer: &Answer) -> Judgement {
-    judge(expectation, predicted, &[NEED.to_owned()], &|name| name == "directory:user:view", answer)
+    by(Class::Delete, expectation, predicted, answer)
+}
+
+fn by(class: Class, expectation: Expectation, predicted: Prediction, answer: &Answer) -> Judgement {
+    judge(expectation, predicted, class, &[NEED.to_owned()], &|name| name == "directory:user:view", answer)
 }
 
 #[test]
@@ -136,6 +140,25 @@ fn a_404_against_the_prediction_is_worded_as_a_doubt() {
 }
 
 #[test]
+fn a_400_to_a_body_proves_nothing_unless_the_roles_allow_it_anyway() {
+    for class in [Class::Patch, Class::Create] {
+        for predicted in Prediction::ALL {
+            let judged = by(class, Expectation::Deny, predicted, &answer(400, "bad.request", &[]));
+            let granted = matches!(predicted, Prediction::Granted | Prediction::Conditional);
+            let wanted = if granted { Verdict::NotRefused } else { Verdict::Inconclusive };
+            assert_eq!((judged.verdict, judged.severity.is_some()), (wanted, granted), "{predicted:?}");
+            assert!(granted || judged.explanation.contains("fault with the body"), "{}", judged.explanation);
+        }
+        let looked_up = by(class, Expectation::Deny, Prediction::Refused, &answer(404, "not.found", &[]));
+        assert_eq!(
+            looked_up.verdict,
+            Verdict::NotRefused,
+            "no object was found: the body was not what it minded"
+        );
+    }
+}
+
+#[test]
 fn only_words_of_the_platform_are_kept_as_a_code() {
     for code in ["missing.any.permissions", "invalid_scope", "app.not.authorized.for.scope", "not.found"] {
         assert_eq!(stable_code(code).as_deref(), Some(code));
@@ -163,13 +186,18 @@ proptest! {
         code in "[a-z._]{0,30}",
         predicted in prop::sample::select(Prediction::ALL.to_vec()),
         deny: bool,
+        class in prop::sample::select(vec![Class::Delete, Class::Patch, Class::Read, Class::List, Class::Create]),
         named in prop::collection::vec("[a-z]{1,5}:[a-z]{1,5}:[a-z]{1,5}", 0..4),
     ) {
         let expectation = if deny { Expectation::Deny } else { Expectation::Allow };
         let answer = Answer { status, code: Some(code), permissions: named, empty: None };
-        let judged = of(expectation, predicted, &answer);
+        let judged = by(class, expectation, predicted, &answer);
         prop_assert_eq!(judged.verdict == Verdict::Refused, status == Some(403));
-        let through = status.is_some_and(|status| matches!(status, 200..=299 | 400 | 404 | 409 | 410));
+        let granted = matches!(predicted, Prediction::Granted | Prediction::Conditional);
+        let minds_the_body = class.body().is_some() && !granted;
+        let through = status.is_some_and(|status| {
+            matches!(status, 200..=299 | 404 | 409 | 410) || (status == 400 && !minds_the_body)
+        });
         prop_assert_eq!(judged.verdict == Verdict::NotRefused, deny && through);
         prop_assert_eq!(
             deny && matches!(judged.severity, Some(Severity::Critical | Severity::High)),
