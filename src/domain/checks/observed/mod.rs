@@ -9,5 +9,9 @@ pub(super) mod undeclared_use;
 pub(super) mod unused_client;
 pub(super) mod unused_permission;
 
+/// What is said where rows of the count could not be kept, or named no operation.
+const MORE_CALLED: &str =
+    " Not every row of the platform's count could be kept, so it may have called more than is known.";
+
 #[cfg(test)]
 pub(in crate::domain::checks) mod tests;

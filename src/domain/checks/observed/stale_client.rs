@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 
+use super::MORE_CALLED;
 use crate::domain::{
     Fact, Severity,
     checks::{Check, Facts, Failure, References, Subject},
@@ -41,7 +42,8 @@ fn evaluate(facts: &Facts<'_>, subject: &Subject<'_>) -> Vec<Failure> {
         title: format!("{name} has called nothing since {last}"),
         evidence: format!(
             "Client {name} ({id}) was last seen calling on {last}; since then the platform counted none for more than \
-             {STALE_DAYS} days. A job of each quarter looks the same."
+             {STALE_DAYS} days. A job of each quarter looks the same.{}",
+            if usage.left_out > 0 { MORE_CALLED } else { "" }
         ),
         next_step: format!(
             "Ask the owner of {name} whether it was replaced; if so, disable it, then delete it."

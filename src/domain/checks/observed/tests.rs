@@ -265,6 +265,17 @@ fn a_count_that_was_cut_short_accuses_nobody() {
     seen.left_out = 1;
     let found = judged(&org, &seen);
     assert_eq!(keys(&found, "unused-client"), [("c", "", Status::Unknown)]);
+    // What is said of one with other calls says that there may be more.
+    let org = snapshot([client("d").grant("r", "*")], [role("r").can("directory:user:delete")]);
+    let mut seen = usage(&[("d", QUEUES, 1, 0, 40)]);
+    for left_out in [0, 1] {
+        seen.left_out = left_out;
+        let found = judged(&org, &seen);
+        for check in ["unused-permission", "stale-client"] {
+            let doubted = of_check(&found, check)[0].evidence.contains("may have called more than is known");
+            assert_eq!(doubted, left_out > 0, "{check}");
+        }
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Permissions that a client holds and that none of its calls needed.
 
+use super::MORE_CALLED;
 use crate::domain::{
     Fact, Severity,
     checks::{Check, Facts, Failure, References, Subject},
@@ -62,6 +63,9 @@ fn evaluate(facts: &Facts<'_>, subject: &Subject<'_>) -> Vec<Failure> {
     if !not_provable.is_clear() {
         let them = count(&not_provable);
         doubts.push(format!(" No operation names {them} of them, so no call can show their use."));
+    }
+    if usage.left_out > 0 {
+        doubts.push(MORE_CALLED.to_owned());
     }
     let doubts = doubts.concat();
     let title = format!("{name} holds {} permissions that it does not use", count(&unused));
