@@ -3,8 +3,6 @@
 //! Enters: [`Observations`] with an audit. Leaves: turns and the last count. Must never: be part of a digest (it changes
 //! with every look), or keep a count that another has replaced.
 
-use std::collections::BTreeMap;
-
 use chrono::{Days, NaiveDate};
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
@@ -64,31 +62,6 @@ impl Store {
             }
         };
         self.named(usage.await)
-    }
-
-    /// The last day on which each client called anything, by the last count; `None`: there was none. A client that is
-    /// missing called nothing.
-    pub async fn last_used(&self, org: &str) -> Result<Option<BTreeMap<ClientId, NaiveDate>>, Error> {
-        let days = async {
-            let mut transaction = self.readers.begin().await?;
-            let Some(org) = past::org_number(&mut transaction, org).await? else { return Ok(None) };
-            let counted: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM usage_count WHERE org = $1")
-                .bind(org)
-                .fetch_one(&mut *transaction)
-                .await?;
-            if counted == 0 {
-                return Ok(None);
-            }
-            let rows: Vec<(String, i64)> = sqlx::query_as(
-                "SELECT client, MAX(last_day) FROM usage_call WHERE org = $1 AND last_day IS NOT NULL GROUP BY client",
-            )
-            .bind(org)
-            .fetch_all(&mut *transaction)
-            .await?;
-            let days = rows.into_iter().map(|(client, day)| Ok((client.into(), date(day)?)));
-            Ok(Some(days.collect::<Result<_, Problem>>()?))
-        };
-        self.named(days.await)
     }
 }
 

@@ -260,7 +260,7 @@ async fn usage_tells_what_a_client_called_and_what_follows() {
     assert_eq!(idle["last_used"], Value::Null);
     let busy = clients.iter().find(|client| client["name"] == "Reporting_Engine").unwrap();
     assert!(busy["last_used"].as_str().is_some_and(|day| day.len() == 10), "{busy}");
-    assert!(workplace.run(&["clients"]).ends_with(0).stdout.contains("never"));
+    assert!(workplace.run(&["clients"]).ends_with(0).stdout.contains("none counted"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

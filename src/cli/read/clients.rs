@@ -6,6 +6,7 @@ use chrono::NaiveDate;
 use clap::Args;
 use serde::Serialize;
 
+use super::least_privilege::own_calls;
 use crate::cli::{
     Exit,
     arguments::{JsonArgs, OrgArgs},
@@ -13,6 +14,7 @@ use crate::cli::{
 };
 use crate::domain::{
     ClientId, DivisionRef, RoleId, Severity, finding::Finding, inventory::Client, snapshot::Snapshot,
+    usage::Tally,
 };
 
 /// Lists the OAuth clients that the last audit saw, with their roles and open findings
@@ -42,9 +44,25 @@ struct Row<'a> {
     redirect_uris: Vec<&'a str>,
     token_lifetime_s: Option<i64>,
     date_to_delete: Option<&'a str>,
-    /// The last day with a call, by the last count; `None`: none was counted.
+    /// The last day with a call of its own, by the last count; `None`: none was counted.
     last_used: Option<NaiveDate>,
+    /// The same, with what else is known.
+    #[serde(skip)]
+    called: Called,
     findings: Counts,
+}
+
+/// When a client last called.
+#[derive(Clone, Copy)]
+enum Called {
+    /// Nothing was counted yet.
+    NotKnown,
+    /// No call of it was counted.
+    NotSeen,
+    /// The count does not tell the day.
+    OnSomeDay,
+    /// On this day.
+    On(NaiveDate),
 }
 
 #[derive(Serialize)]
@@ -60,18 +78,27 @@ type Counts = BTreeMap<Severity, usize>;
 pub(in crate::cli) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::Error> {
     let (org, store, last) = arguments.org.open_last().await?;
     let counts = count(&store.findings(Some(&org)).await?);
-    let used = store.last_used(&org).await?;
+    let tally = own_calls(&store, &org).await?;
+    let used = tally.as_ref().map(Tally::last_days);
     let snapshot = &last.snapshot;
-    let last_used = |client: &Client| used.as_ref().and_then(|used| used.get(&client.id)).copied();
     let mut rows: Vec<Row<'_>> = (snapshot.clients.values())
-        .map(|client| Row { last_used: last_used(client), ..row(&org, snapshot, client, &counts) })
+        .map(|client| {
+            let called = match used.as_ref().map(|used| used.get(&client.id)) {
+                None => Called::NotKnown,
+                Some(None) => Called::NotSeen,
+                Some(Some(None)) => Called::OnSomeDay,
+                Some(Some(Some(day))) => Called::On(*day),
+            };
+            let last_used = if let Called::On(day) = called { Some(day) } else { None };
+            Row { called, last_used, ..row(&org, snapshot, client, &counts) }
+        })
         .collect();
     rows.sort_by(|one, other| (one.name, one.id).cmp(&(other.name, other.id)));
     let mut out = Output::new();
     if arguments.format.json {
         out.json(&rows)?;
     } else {
-        out.table(&table(&rows, used.is_some()))?;
+        out.table(&table(&rows))?;
     }
     out.flush()?;
     Ok(Exit::Fine)
@@ -115,12 +142,12 @@ fn row<'a>(
         token_lifetime_s: client.token_lifetime_s,
         date_to_delete: client.date_to_delete.as_deref(),
         last_used: None,
+        called: Called::NotKnown,
         findings,
     }
 }
 
-/// `counted`: calls were counted, so that a client without any called nothing.
-fn table(rows: &[Row<'_>], counted: bool) -> Table {
+fn table(rows: &[Row<'_>]) -> Table {
     let mut table = Table::new([
         Column::new("name"),
         Column::new("id").extra(),
@@ -143,10 +170,11 @@ fn table(rows: &[Row<'_>], counted: bool) -> Table {
             row.state.into(),
             row.roles.as_ref().map_or(Cell::from("unknown"), |roles| roles.len().into()),
             row.scopes.len().into(),
-            match (row.last_used, counted) {
-                (Some(day), _) => day.to_string().into(),
-                (None, true) => "never".into(),
-                (None, false) => "unknown".into(),
+            match row.called {
+                Called::On(day) => day.to_string().into(),
+                Called::OnSomeDay => "day unknown".into(),
+                Called::NotSeen => "none counted".into(),
+                Called::NotKnown => "unknown".into(),
             },
             worst_first.join(", ").into(),
         ]);

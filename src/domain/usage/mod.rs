@@ -173,6 +173,17 @@ impl Tally {
         self
     }
 
+    /// The last day on which each client called anything; `None`: the count told no day. A client that is missing was not
+    /// seen to call.
+    pub fn last_days(&self) -> BTreeMap<&ClientId, Option<NaiveDate>> {
+        let mut days: BTreeMap<&ClientId, Option<NaiveDate>> = BTreeMap::new();
+        for (client, _, calls) in self.rows() {
+            let day = days.entry(client).or_default();
+            *day = (*day).max(calls.last);
+        }
+        days
+    }
+
     /// Every client, operation (as spelt) and count.
     pub fn rows(&self) -> impl Iterator<Item = (&ClientId, &str, &Calls)> {
         self.calls.iter().flat_map(|(client, operations)| {

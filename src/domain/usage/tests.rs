@@ -79,8 +79,14 @@ fn what_was_sent_to_probe_a_client_is_no_use_of_it() {
     ]);
     let rows: Vec<_> = left.rows().map(|(_, name, calls)| (name.to_owned(), calls.total())).collect();
     assert_eq!(rows, [("GET /api/v2/users/{id}".to_owned(), 3)]);
+    let days: Vec<_> = left.last_days().into_iter().map(|(id, day)| (id.as_str(), day)).collect();
+    assert_eq!(days, [("c", "2026-09-01".parse().ok())]);
     let nothing = tally.without(&[sent("DELETE", &inside, 4, 99), sent("GET", &inside, 2, 99)]);
     assert_eq!(Usage::join(&nothing, Operations::compiled_in()).of(&"c".into()), None);
+    assert!(nothing.last_days().is_empty());
+    let mut undated = nothing;
+    undated.add("c", "GET", "/api/v2/users", &Calls { ok: 1, ..Calls::default() });
+    assert_eq!(undated.last_days().into_values().collect::<Vec<_>>(), [None], "it called, on some day");
 }
 
 #[test]

@@ -50,16 +50,13 @@ async fn a_count_replaces_the_one_before_as_a_whole() {
     record(1, &Turns::new(), &[], Some(&first), &store).await;
     let History { usage, .. } = store.history("acme").await.unwrap();
     assert_eq!(usage, Some(first.clone()));
-    let used = store.last_used("acme").await.unwrap().unwrap();
-    assert_eq!(used, [("a".into(), "2025-10-09".parse().unwrap())].into());
     // An audit that counted nothing leaves the last count.
     record(2, &Turns::new(), &[], None, &store).await;
     assert_eq!(store.usage("acme").await.unwrap(), Some(first));
     let second = Tally::new(Window::last(90, at(86_400)));
     record(3, &Turns::new(), &[], Some(&second), &store).await;
     assert_eq!(store.usage("acme").await.unwrap(), Some(second));
-    assert_eq!(store.last_used("acme").await.unwrap(), Some([].into()), "counted, and nobody called");
-    assert_eq!((store.usage("other").await.unwrap(), store.last_used("other").await.unwrap()), (None, None));
+    assert_eq!(store.usage("other").await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ mod source;
 mod tell;
 mod terraform;
 
-pub(super) use self::source::counted;
+pub(super) use self::source::{counted, own_calls};
 
 use clap::{Args, ValueEnum};
 

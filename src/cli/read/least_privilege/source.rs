@@ -70,11 +70,20 @@ pub(super) async fn seen(
     })
 }
 
-/// What clients called by themselves, by the last count. Fails if there was none yet.
+/// What clients called by themselves, by the last count; `None`: there was none yet.
+pub(in crate::cli::read) async fn own_calls(
+    store: &Store,
+    org: &str,
+) -> Result<Option<Tally>, crate::store::Error> {
+    let Some(tally) = store.usage(org).await? else { return Ok(None) };
+    let Window { from, to } = tally.window;
+    Ok(Some(tally.without(&store.probes_sent(org, from, to).await?)))
+}
+
+/// The same. Fails if there was none yet.
 pub(in crate::cli::read) async fn counted(store: &Store, org: &str) -> Result<Tally, anyhow::Error> {
-    if let Some(tally) = store.usage(org).await? {
-        let Window { from, to } = tally.window;
-        return Ok(tally.without(&store.probes_sent(org, from, to).await?));
+    if let Some(tally) = own_calls(store, org).await? {
+        return Ok(tally);
     }
     anyhow::bail!(
         "what clients of {org} called is not counted yet: the platform takes a while after the first audit, or refuses \
