@@ -240,6 +240,17 @@ fn client(
     if keeps("registered_redirect_uris") {
         written.value.redirect_uris = recorded.map(|client| client.redirect_uris.clone()).unwrap_or_default();
     }
+    if keeps("access_token_validity_seconds")
+        && let Some(client) = recorded
+    {
+        written.value.token_lifetime_s = client.token_lifetime_s;
+        written.fields.insert("accessTokenValiditySeconds".to_owned());
+    }
+    if keeps("description") {
+        written.value.description = recorded.map(|client| client.description.clone()).unwrap_or_default();
+    }
+    // Without a word the draft keeps the recorded one.
+    keeps("state");
     if creates {
         draft.new_client(written.value);
         Ok(())

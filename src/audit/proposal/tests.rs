@@ -184,6 +184,31 @@ fn what_is_known_only_after_apply_is_said_and_not_guessed() {
 }
 
 #[test]
+fn a_client_keeps_what_is_known_only_after_apply() {
+    let mut org = org();
+    let client = org.clients.get_mut("c1").unwrap();
+    client.token_lifetime_s = Some(600);
+    client.description = "kept".to_owned();
+    let name = client.name.clone();
+    let plan = json!({ "resource_changes": [{
+        "address": "x.y", "mode": "managed", "type": "genesyscloud_oauth_client",
+        "change": {
+            "actions": ["update"],
+            "before": { "id": "c1" },
+            "after": { "id": "c1", "name": name, "authorized_grant_type": "CLIENT-CREDENTIALS", "roles": [] },
+            "after_unknown": { "access_token_validity_seconds": true, "description": true },
+        },
+    }]});
+    let proposal = read(&org.seal(), plan.to_string().as_bytes()).unwrap();
+    let client = &proposal.after.clients["c1"];
+    assert_eq!((client.token_lifetime_s, client.description.as_str()), (Some(600), "kept"));
+    for field in ["access_token_validity_seconds", "description"] {
+        let said = format!("x.y: {field} is known only after apply; what is recorded stays");
+        assert!(proposal.notes.contains(&said), "{:?}", proposal.notes);
+    }
+}
+
+#[test]
 fn what_a_plan_deletes_is_gone_with_its_grants() {
     let delete = |kind: &str, id: &str| {
         json!({ "resource_changes": [{
