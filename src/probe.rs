@@ -278,6 +278,16 @@ impl Inspector {
             chosen.retain(|(chosen, _)| chosen == id);
             report.not_probed.retain(|client| client.id == *id);
             report.problems.retain(|problem| problem.client == wanted);
+            if chosen.is_empty() && report.problems.is_empty() {
+                report.problems.push(Problem {
+                    client: wanted.to_owned(),
+                    detail: format!(
+                        "{wanted:?} was not probed: there is no [[org.probe]] with its credentials under the \
+                         organisation {}; add one",
+                        self.org.name
+                    ),
+                });
+            }
         }
         Ok((chosen, report))
     }
