@@ -79,7 +79,7 @@ struct Probe {
     format: JsonArgs,
 }
 
-/// Lets an operation be sent again that once answered 2xx to a negative test
+/// Lets an operation be sent again that once answered 2xx or 409 to a negative test
 #[derive(Debug, Args)]
 #[command(after_help = "Example: scopewarden probe clear \"DELETE /api/v2/flows/{flowId}\"")]
 struct Clear {
@@ -109,7 +109,11 @@ async fn allow_again(clear: &Clear) -> Result<Exit, anyhow::Error> {
     store.close().await;
     if !was_blocked {
         let others: Vec<&str> = blocked.keys().map(String::as_str).collect();
-        let others = if others.is_empty() { "none is".to_owned() } else { others.join(", ") };
+        let others = if others.is_empty() {
+            "no operation is".to_owned()
+        } else {
+            format!("what is: {}", others.join(", "))
+        };
         anyhow::bail!("{:?} is not blocked; {others}", clear.operation);
     }
     let mut out = Output::new();

@@ -20,7 +20,8 @@ use crate::domain::{ClientId, Fact, Gap, facts::GrantsSeen};
 /// Clients in a row that the platform fails for before the rest is left to the next audit.
 const FAILURES_IN_A_ROW: usize = 3;
 
-/// Asks about each of `ids`; beyond the first `must`, only while no call has to wait. What fails is a gap: of that client, or of all if nobody can be asked.
+/// Asks about each of `ids`; beyond the first `must`, only while no call has to wait. What fails is a gap: of that
+/// client, or of all if nobody can be asked.
 pub(super) async fn read(api: &mut Api, ids: &[ClientId], must: usize, moment: Moment) -> GrantsSeen {
     let mut seen = GrantsSeen::default();
     let mut failures = 0;

@@ -2,7 +2,7 @@
 //!
 //! Enters: the clients, when each was looked at, and how many calls there are. Leaves: whom to ask now, and the turns as
 //! they stand afterwards. Must never: ask for more than the calls allow, or let a client wait for ever: whoever has
-//! waited longest keeps a part of every round, whatever else changes.
+//! waited longest keeps a part of every round of four calls or more, whatever else changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 

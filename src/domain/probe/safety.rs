@@ -3,10 +3,10 @@
 //! Enters: the curated table in `data/probes.tsv`, written and reviewed by people. Leaves: its rows.
 //! Must never: be widened by a rule. An operation that is not in the table is not sent, whatever it looks like.
 //!
-//! A row is a deletion, a change or a reading of single objects by ids in the path, each of which will be a fresh
-//! random one; or a reading of a list, of which only the emptiness is kept; or, only if the configuration asks for it,
-//! a creation with a body that no validation can accept. No PUT (many create what they do not find), nothing that
-//! publishes, nothing in bulk, nothing about the caller itself, nothing that writes grants.
+//! A row is a deletion, a change or a reading of single objects (or a reading of what stands below one) by ids in the
+//! path, each of which will be a fresh random one; or a reading of a list, of which only the emptiness is kept; or, only
+//! if the configuration asks for it, a creation with a body that no validation can accept. No PUT (many create what they
+//! do not find), nothing that publishes, nothing in bulk, nothing about the caller itself, nothing that writes grants.
 
 use std::{collections::HashMap, sync::LazyLock};
 
