@@ -245,14 +245,15 @@ fn token_shape(org: &Org, ClientNote { client, note }: &ClientNote) -> Value {
     let verdict = match note.status {
         Some(200..=299) if is_outside => Verdict::NotRefused,
         Some(200..=299) => Verdict::Allowed,
-        Some(400 | 401 | 403) if note.check != TokenCheck::Narrowed => Verdict::Refused,
         Some(403) => Verdict::Refused,
+        // What the token endpoint says; of an operation a 401 says nothing, and a 400 not that it was refused.
+        Some(400 | 401) if note.operation.is_none() => Verdict::Refused,
         _ => Verdict::Inconclusive,
     };
     json!({
         "org": org.name,
         "client": client,
-        "operation": "POST /oauth/token",
+        "operation": note.operation.as_deref().unwrap_or("POST /oauth/token"),
         "token_check": note.check,
         "expectation": if is_outside { "deny" } else { "allow" },
         "sent": true,
@@ -261,7 +262,10 @@ fn token_shape(org: &Org, ClientNote { client, note }: &ClientNote) -> Value {
         "verdict": verdict,
         "permissions": [],
         "predicted": "undeclared",
-        "safe_because": "A token is issued, and nothing else happens.",
+        "safe_because": match note.operation {
+            Some(_) => "One object is read by an id that nothing has.",
+            None => "A token is issued, and nothing else happens.",
+        },
         "scopes": note.scopes,
         "lifetime_s": note.lifetime_s,
         "token_bytes": note.token_bytes,

@@ -144,6 +144,7 @@ impl<'a> Dialogue<'a> {
         };
         let plain_note = TokenNote {
             check: TokenCheck::Plain,
+            operation: None,
             status: Some(200),
             code: None,
             scopes: Vec::new(),
@@ -168,6 +169,7 @@ impl<'a> Dialogue<'a> {
             };
             let scoped = TokenNote {
                 check,
+                operation: None,
                 status,
                 explanation: token::scoped(check, status, code.as_deref()),
                 code,
@@ -195,6 +197,7 @@ impl<'a> Dialogue<'a> {
             if let [whole, narrow] = &answers[..] {
                 let narrowed = TokenNote {
                     check: TokenCheck::Narrowed,
+                    operation: Some(outside.operation.clone()),
                     status: narrow.status,
                     explanation: format!(
                         "{}: {}",

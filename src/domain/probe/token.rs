@@ -44,6 +44,9 @@ impl TokenCheck {
 pub struct TokenNote {
     /// What was asked.
     pub check: TokenCheck,
+    /// The operation that was asked with two tokens; absent: the token endpoint was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<String>,
     /// The HTTP status; absent if no answer came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
@@ -130,15 +133,20 @@ pub fn narrowed(whole: Option<u16>, narrow: Option<u16>, code: Option<&str>) -> 
                 .to_owned()
         }
         (Some(403), _) => "The operation was refused with all scopes too, so nothing is known of scopes.".to_owned(),
-        (Some(_), Some(403)) => format!(
+        (Some(whole), Some(403)) if let_through(whole) => format!(
             "The operation was refused with the narrower token alone (403 {}): scopes bind this client.",
             code.unwrap_or("without a code")
         ),
-        (Some(one), Some(other)) if one == other => {
+        (Some(one), Some(other)) if one == other && let_through(one) => {
             format!("Both tokens were answered alike ({one}): scopes do not bind this client.")
         }
         _ => "The two answers do not tell whether scopes bind this client.".to_owned(),
     }
+}
+
+/// Whether a status says that the question got past the check of scopes. A limit and a fault say nothing of it.
+fn let_through(status: u16) -> bool {
+    matches!(status, 200..=299 | 404 | 410)
 }
 
 #[cfg(test)]
@@ -186,5 +194,10 @@ mod tests {
         assert!(narrowed(Some(403), Some(403), None).contains("nothing is known"));
         assert!(narrowed(Some(401), Some(403), None).contains("does not know who asks"));
         assert!(narrowed(Some(404), None, None).contains("do not tell"));
+        // A fault that both met, or that the first one met, is no answer.
+        for status in [429, 500, 503, 400] {
+            assert!(narrowed(Some(status), Some(status), None).contains("do not tell"), "{status}");
+            assert!(narrowed(Some(status), Some(403), None).contains("do not tell"), "{status}");
+        }
     }
 }
