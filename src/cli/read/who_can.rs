@@ -91,7 +91,9 @@ fn tell(out: &mut Output, access: &Access<'_>, asked: &Asked, holders: &[Holder]
     };
     let undeclared = holders.iter().any(|holder| holder.granted == Can::By(Granted::Undeclared));
     let by_roles = group(Authority::Roles, false);
-    if undeclared {
+    if undeclared && is_unclear(access, asked) {
+        out.note("so nobody can say which client may: try it with `scopewarden probe`")?;
+    } else if undeclared {
         out.note(
             "it declares no permission: no role grants it and none refuses it, so every client that gets a token may \
              try (its scopes count where the organisation enforces them)",
@@ -122,6 +124,12 @@ fn tell(out: &mut Output, access: &Access<'_>, asked: &Asked, holders: &[Holder]
         ))?;
     }
     Ok(())
+}
+
+/// Whether an operation is asked for whose rule was not understood.
+fn is_unclear(access: &Access<'_>, asked: &Asked) -> bool {
+    let Asked::Operation(at) = asked else { return false };
+    access.operations.get(*at).is_some_and(|operation| operation.mode == Mode::Unknown)
 }
 
 fn names(holders: &[&Holder]) -> String {

@@ -35,7 +35,7 @@ fn evaluate(facts: &Facts<'_>, subject: &Subject<'_>) -> Vec<Failure> {
     for name in &contract.must_be_denied {
         let Some(at) = access.operations.find(name) else { continue };
         let out_of_scope = access.scopes_bind_roles() && !access.in_scope(client, at);
-        let how = match access.allows(at, &held) {
+        let (how, next_step) = match access.allows(at, &held) {
             Some(false) => continue,
             _ if out_of_scope => continue,
             Some(true) => {
@@ -47,15 +47,24 @@ fn evaluate(facts: &Facts<'_>, subject: &Subject<'_>) -> Vec<Failure> {
                     .map(|role| role.facts.role.name.as_str())
                     .collect();
                 let names: Vec<&str> = through.iter().map(|at| access.universe.name(*at)).collect();
-                format!("{} lets it through, by {}", some(names.iter().copied()), some(roles.iter().copied()))
+                (
+                    format!("{} lets it through, by {}", some(names.iter().copied()), some(roles.iter().copied())),
+                    "Take what lets it through out of the roles of",
+                )
             }
             None if access.operations.get(at).is_some_and(|operation| operation.mode == Mode::Unknown) => {
-                "the platform's definition states a rule for it that could not be understood, so nothing says that it \
-                 is denied"
-                    .to_owned()
+                (
+                    "the platform's definition states a rule for it that could not be understood, so nothing says that \
+                     it is denied"
+                        .to_owned(),
+                    "`scopewarden catalogue` names the rule; try the operation with a token of",
+                )
             }
             None => {
-                "the operation declares no permission, so no role can keep anybody from calling it".to_owned()
+                (
+                    "the operation declares no permission, so no role can keep anybody from calling it".to_owned(),
+                    "Take it out of the contract, or, where the organisation enforces scopes, out of the scopes of",
+                )
             }
         };
         failures.push(Failure {
@@ -65,11 +74,7 @@ fn evaluate(facts: &Facts<'_>, subject: &Subject<'_>) -> Vec<Failure> {
                 "The contract of client {} ({}) denies it {name}; {how}.",
                 client.name, client.id
             ),
-            next_step: format!(
-                "Take what lets it through out of the roles of {}, and tell {}.",
-                client.name,
-                owner(contract)
-            ),
+            next_step: format!("{next_step} {}, and tell {}.", client.name, owner(contract)),
             rests_on: &[],
         });
     }
@@ -147,7 +152,9 @@ mod tests {
             Snapshot { operations: Some(Arc::new(Operations::defined(vec![unclear]))), ..org(role("r")) };
         let found = audit(&org.seal(), &[]);
         assert_eq!(keys(&found, CHECK), [("c", DELETE, Status::Fail)]);
-        assert!(of_check(&found, CHECK)[0].evidence.contains("could not be understood"));
+        let finding = of_check(&found, CHECK)[0];
+        assert!(finding.evidence.contains("could not be understood"), "{}", finding.evidence);
+        assert!(finding.remediation.contains("scopewarden catalogue"), "{}", finding.remediation);
     }
 
     #[test]
