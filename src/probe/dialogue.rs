@@ -17,7 +17,7 @@ use crate::{
         finding::ClientRef,
         inventory::ObjectCounts,
         probe::{
-            Answer, Class, Expectation, Judgement, Observation, Verdict, judge, judge_empty,
+            Answer, Class, Expectation, Held, Judgement, Observation, Verdict, judge, judge_empty,
             plan::{Action, Planned},
             token::{self, TokenCheck, TokenNote},
         },
@@ -360,9 +360,8 @@ impl<'a> Dialogue<'a> {
         let Action::Send { safe, .. } = &planned.action else {
             return self.held_back(one, planned, report).await;
         };
-        let holds = |name: &str| one.held.contains(name);
-        let judged =
-            judge(planned.expectation, planned.predicted, safe.class, &planned.needs, &holds, answer);
+        let held = |name: &str| one.held.get(name).copied().unwrap_or(Held::Nowhere);
+        let judged = judge(planned.expectation, planned.predicted, safe.class, &planned.needs, &held, answer);
         self.keep(one, planned, sent, answer, judged, report).await
     }
 

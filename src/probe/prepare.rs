@@ -19,7 +19,7 @@ use crate::{
         finding::ClientRef,
         inventory::Client,
         probe::{
-            Expectation, Forecast,
+            Expectation, Forecast, Held,
             plan::{self, Declared, Planned, Rules},
             token,
         },
@@ -40,8 +40,8 @@ pub(super) struct Prepared {
     pub(super) planned: Vec<Planned>,
     /// Requests that this client's run may make.
     pub(super) budget: u32,
-    /// Permissions that it holds without a condition, by the analysis.
-    pub(super) held: BTreeSet<String>,
+    /// Permissions that it holds without a condition, by the analysis, and where.
+    pub(super) held: BTreeMap<String, Held>,
     /// For each planned operation that lists counted objects, the kind and where the client may see them.
     pub(super) lists: BTreeMap<String, (&'static str, BTreeSet<DivisionRef>)>,
     /// The divisions that it is meant to work in.
@@ -116,7 +116,8 @@ fn one(
     let scopes = token::scopes_to_ask(client, &declared.token_scopes, access.scopes.names());
     let outside = plan::outside_scopes(operations, &forecast, &scopes.0, &rules, &mut fresh);
     let names = (0..access.universe.len()).map(|at| access.universe.name(at));
-    let held = names.filter(|name| forecast.holds(name)).map(str::to_owned).collect();
+    let held = names.map(|name| (name.to_owned(), forecast.held(name)));
+    let held = held.filter(|(_, held)| *held != Held::Nowhere).collect();
     let lists = planned.iter().filter_map(|planned| {
         let plan::Action::Send { safe, .. } = &planned.action else { return None };
         let operation = operations.get(operations.find(&planned.operation)?)?;

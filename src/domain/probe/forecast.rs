@@ -7,11 +7,23 @@ use std::collections::BTreeSet;
 
 use super::Prediction;
 use crate::domain::{
+    DivisionRef,
     access::{ALL_SCOPES, Access, acts_by_roles},
     catalogue::Operation,
     inventory::Client,
     permission::PermissionSet,
 };
+
+/// Where a client holds a permission, without a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// Not at all, as far as is seen.
+    Nowhere,
+    /// In some division.
+    Somewhere,
+    /// In every division, or no division restricts it.
+    Everywhere,
+}
 
 /// What is predicted for one client.
 #[derive(Debug)]
@@ -19,7 +31,10 @@ pub struct Forecast<'a> {
     access: &'a Access<'a>,
     /// By the operation's place in the list.
     predictions: Vec<Prediction>,
+    /// Held without a condition, somewhere.
     firm: PermissionSet,
+    /// The same, in every division (or no division restricts it).
+    everywhere: PermissionSet,
     domains: BTreeSet<&'a str>,
     /// `domain:entity`.
     entities: BTreeSet<&'a str>,
@@ -30,7 +45,9 @@ impl<'a> Forecast<'a> {
     pub fn of(access: &'a Access<'a>, client: &Client) -> Self {
         let by_roles = acts_by_roles(client);
         let (mut reach, mut firm) = (access.universe.none(), access.universe.none());
-        for role in access.granted(client).filter_map(|grant| access.role(&grant.role)).filter(|_| by_roles) {
+        let mut everywhere = access.universe.none();
+        for grant in access.granted(client).filter(|_| by_roles) {
+            let Some(role) = access.role(&grant.role) else { continue };
             reach.union_with(&role.matched);
             // What a role matches beyond its listed permissions, this catalogue says nothing about.
             let mut conditional = role.listed.clone();
@@ -38,6 +55,10 @@ impl<'a> Forecast<'a> {
             let mut without = role.matched.clone();
             without.difference_with(&conditional);
             firm.union_with(&without);
+            if grant.division != DivisionRef::All {
+                without.difference_with(&access.division_aware);
+            }
+            everywhere.union_with(&without);
         }
         let is_known = by_roles && client.grants.is_some() && access.power(client).unseen_roles.is_empty();
         let bound = access.scopes_bind_roles();
@@ -58,7 +79,7 @@ impl<'a> Forecast<'a> {
         let names = || reach.ones().map(|at| access.universe.name(at));
         let domains = names().filter_map(|name| name.split_once(':')).map(|(domain, _)| domain).collect();
         let entities = names().filter_map(|name| name.rsplit_once(':')).map(|(entity, _)| entity).collect();
-        Self { access, predictions, firm, domains, entities }
+        Self { access, predictions, firm, everywhere, domains, entities }
     }
 
     /// What is predicted of the operation at a place of the list.
@@ -66,9 +87,13 @@ impl<'a> Forecast<'a> {
         self.predictions.get(at).copied().unwrap_or(Prediction::Unknown)
     }
 
-    /// Whether the client holds a permission without a condition, somewhere.
-    pub fn holds(&self, permission: &str) -> bool {
-        self.access.universe.number(permission).is_some_and(|at| self.firm.contains(at))
+    /// Where the client holds a permission without a condition.
+    pub fn held(&self, permission: &str) -> Held {
+        match self.access.universe.number(permission) {
+            Some(at) if self.everywhere.contains(at) => Held::Everywhere,
+            Some(at) if self.firm.contains(at) => Held::Somewhere,
+            _ => Held::Nowhere,
+        }
     }
 
     /// How far an operation is from what the client holds: 0, it holds another action on the same entity; 1, something
@@ -166,6 +191,21 @@ mod tests {
         assert_eq!(distance(DELETE), 0);
         assert_eq!(distance("DELETE /api/v2/authorization/divisions/{divisionId}"), 1);
         assert_eq!(distance("DELETE /api/v2/flows/{flowId}"), 2);
-        assert!(forecast.holds("authorization:role:view") && !forecast.holds("authorization:role:delete"));
+        assert_eq!(forecast.held("authorization:role:view"), Held::Everywhere);
+        assert_eq!(forecast.held("authorization:role:delete"), Held::Nowhere);
+    }
+
+    #[test]
+    fn a_grant_in_one_division_holds_somewhere_what_divisions_restrict() {
+        let known = crate::domain::fixtures::catalogue(["routing:queue:view", "audits:audit:view!"]);
+        let org = snapshot(
+            [client("c").grant("r", "d1")],
+            [role("r").can("routing:queue:view").can("audits:audit:view")],
+        );
+        let org = Snapshot { catalogue: Some(known), ..org }.seal();
+        let access = Access::new(&org);
+        let forecast = Forecast::of(&access, &org.clients["c"]);
+        assert_eq!(forecast.held("routing:queue:view"), Held::Somewhere);
+        assert_eq!(forecast.held("audits:audit:view"), Held::Everywhere, "no division restricts it");
     }
 }

@@ -17,7 +17,7 @@ mod verdict;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-pub use forecast::Forecast;
+pub use forecast::{Forecast, Held};
 pub use safety::{Class, SafeOperation, safe_operations};
 pub use silence::{Silence, judge_empty};
 pub use verdict::{Answer, Judgement, judge, stable_code};

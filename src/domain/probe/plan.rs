@@ -39,7 +39,8 @@ pub struct Declared {
 
 impl Declared {
     /// From what a contract names: operations by their names (parameters may be called otherwise), divisions by name or
-    /// id, `*` for all that there are. What the organisation does not know is left out; that it is unknown is for others to say.
+    /// id, `*` for all that there are. What the organisation does not know is left out; that it is unknown is for others
+    /// to say.
     pub fn named<'a>(
         access: &Access<'_>,
         calls: impl IntoIterator<Item = &'a str>,

@@ -7,7 +7,7 @@
 //! 403 says that it knows, and refuses. A 404 for an id that nothing has says that the question was let through to the
 //! place where objects are looked up; some operations look them up before they ask who may do what.
 
-use super::{Class, Expectation, Prediction, Verdict};
+use super::{Class, Expectation, Held, Prediction, Verdict};
 use crate::domain::Severity;
 
 /// Codes of a 403 that say by themselves why.
@@ -15,6 +15,9 @@ const EXPLAINED: [&str; 2] = ["app.not.authorized.for.scope", "authz.policy.deni
 
 /// Codes of a 403 whose text lists permissions that hold in no division at all.
 const MISSING_EVERYWHERE: [&str; 2] = ["missing.permissions", "missing.any.permissions"];
+
+/// Codes of a 403 that is about a division.
+const MISSING_IN_A_DIVISION: [&str; 2] = ["missing.division.permission", "missing.any.division.permissions"];
 
 /// What came back for one probe.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,19 +47,19 @@ pub struct Judgement {
     pub explanation: String,
 }
 
-/// Judges an answer. `class`: what was sent; `needs`: the permissions that the operation declares; `holds`: whether the
+/// Judges an answer. `class`: what was sent; `needs`: the permissions that the operation declares; `held`: where the
 /// client holds one of them, without a condition, by the analysis.
 pub fn judge(
     expectation: Expectation,
     predicted: Prediction,
     class: Class,
     needs: &[String],
-    holds: &dyn Fn(&str) -> bool,
+    held: &dyn Fn(&str) -> Held,
     answer: &Answer,
 ) -> Judgement {
     let Some(status) = answer.status else { return inconclusive(answer, None) };
     match status {
-        403 => refused(expectation, predicted, needs, holds, answer),
+        403 => refused(expectation, predicted, needs, held, answer),
         200..=299 | 409 => passed(expectation, predicted, status),
         // Our bodies lack what is required or are of the wrong kind, and nothing says what the platform checks first.
         400 if class.body().is_some() && !is_granted(predicted) => inconclusive(answer, Some(status)),
@@ -79,7 +82,7 @@ fn refused(
     expectation: Expectation,
     predicted: Prediction,
     needs: &[String],
-    holds: &dyn Fn(&str) -> bool,
+    held: &dyn Fn(&str) -> Held,
     answer: &Answer,
 ) -> Judgement {
     let code = answer.code.as_deref().unwrap_or_default();
@@ -90,7 +93,14 @@ fn refused(
         code => format!("The platform refused (403 {code}): it names {}.", answer.permissions.join(", ")),
     }];
     let mut mismatch = false;
-    if predicted == Prediction::Granted && (is_explained || code == "not.authorized") {
+    let is_everywhere = |name: &String| held(name) == Held::Everywhere;
+    let of_a_division =
+        MISSING_IN_A_DIVISION.contains(&code) && !answer.permissions.iter().any(is_everywhere);
+    if predicted == Prediction::Granted && is_explained && of_a_division {
+        words.push(
+            "By its roles the client may do it in other divisions than the one that is asked for.".to_owned(),
+        );
+    } else if predicted == Prediction::Granted && (is_explained || code == "not.authorized") {
         mismatch = true;
         words.push(match code {
             "app.not.authorized.for.scope" => {
@@ -110,17 +120,17 @@ fn refused(
     if MISSING_EVERYWHERE.contains(&code) && predicted == Prediction::Refused {
         // An organisation-wide refusal names what is missing, so it must not name anything that is held, nor anything
         // that the operation does not need by its definition.
-        let held: Vec<&str> =
-            answer.permissions.iter().map(String::as_str).filter(|name| holds(name)).collect();
+        let is_held = |name: &&str| held(name) != Held::Nowhere;
+        let in_hand: Vec<&str> = answer.permissions.iter().map(String::as_str).filter(is_held).collect();
         let foreign: Vec<&str> = answer
             .permissions
             .iter()
             .map(String::as_str)
             .filter(|name| !needs.is_empty() && needs.iter().all(|needed| needed != name))
             .collect();
-        if !held.is_empty() {
+        if !in_hand.is_empty() {
             mismatch = true;
-            words.push(format!("By its roles the client holds {}.", held.join(", ")));
+            words.push(format!("By its roles the client holds {}.", in_hand.join(", ")));
         }
         if !foreign.is_empty() {
             mismatch = true;

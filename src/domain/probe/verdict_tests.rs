@@ -20,7 +20,12 @@ fn of(expectation: Expectation, predicted: Prediction, answer: &Answer) -> Judge
 }
 
 fn by(class: Class, expectation: Expectation, predicted: Prediction, answer: &Answer) -> Judgement {
-    judge(expectation, predicted, class, &[NEED.to_owned()], &|name| name == "directory:user:view", answer)
+    let held = |name: &str| match name {
+        "directory:user:view" => Held::Everywhere,
+        "routing:queue:edit" => Held::Somewhere,
+        _ => Held::Nowhere,
+    };
+    judge(expectation, predicted, class, &[NEED.to_owned()], &held, answer)
 }
 
 #[test]
@@ -50,6 +55,18 @@ fn negative_tests_by_status_and_code() {
             403,
             "missing.any.permissions",
             &[NEED, "routing:queue:view"],
+            proven,
+            Some(Low),
+            true,
+            false,
+        ),
+        // Held in another division: no disagreement. Held in all of them: one.
+        (Granted, 403, "missing.division.permission", &["routing:queue:edit"], proven, None, false, false),
+        (
+            Granted,
+            403,
+            "missing.division.permission",
+            &["directory:user:view"],
             proven,
             Some(Low),
             true,
