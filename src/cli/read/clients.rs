@@ -90,7 +90,7 @@ pub(in crate::cli) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::E
                 Some(Some(Some(day))) => Called::On(*day),
             };
             let last_used = if let Called::On(day) = called { Some(day) } else { None };
-            Row { called, last_used, ..row(&org, snapshot, client, &counts) }
+            Row { last_used, called, ..row(&org, snapshot, client, &counts) }
         })
         .collect();
     rows.sort_by(|one, other| (one.name, one.id).cmp(&(other.name, other.id)));

@@ -189,7 +189,8 @@ impl<'a> Access<'a> {
         power::of(self, client)
     }
 
-    /// Every operation with whether a client may call it (`None`: it states no rule, or none that was understood); `held` is its [`Access::reach`].
+    /// Every operation with whether a client may call it (`None`: it states no rule, or none that was understood); `held`
+    /// is its [`Access::reach`].
     pub fn may_call<'b>(
         &'b self,
         held: &'b PermissionSet,

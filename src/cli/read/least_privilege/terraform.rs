@@ -27,7 +27,8 @@ fn write(out: &mut String, client: &Client, proposal: &Proposal) -> fmt::Result 
     )?;
     writeln!(
         out,
-        "# Take over the client that exists: terraform import genesyscloud_oauth_client.{label} ID"
+        "# Take over the client that exists: terraform import genesyscloud_oauth_client.{label} {}",
+        quoted(client.id.as_str())
     )?;
     writeln!(out, "resource \"genesyscloud_auth_role\" \"{label}\" {{")?;
     writeln!(out, "  name        = {}", quoted(&proposal.role.name))?;
