@@ -58,7 +58,7 @@ fn body(message: &crate::domain::message::Message) -> Value {
     serde_json::from_str(&message.body).unwrap()
 }
 
-/// What OCSF 1.8.0 requires of the three classes. An independent library checks the rest (tests/peers/ocsf.py).
+/// What OCSF 1.8.0 requires of the three classes. An independent library checks the rest (tests/peers/ocsf_lines.py).
 fn assert_sound(object: &Value) {
     let class = object["class_uid"].as_u64().unwrap();
     let activity = object["activity_id"].as_u64().unwrap();
