@@ -134,6 +134,8 @@ pub struct Report {
     pub events: Vec<Event>,
     /// Everything open now.
     pub findings: Vec<Arc<Finding>>,
+    /// What failed before and was seen to pass, or whose client is gone.
+    pub resolved: Vec<Arc<Finding>>,
     /// Where the time went.
     pub timings_ms: Timings,
 }

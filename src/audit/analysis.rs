@@ -279,6 +279,7 @@ impl Analysis {
             chain_head: self.chain,
             events: self.events,
             findings: self.life.open,
+            resolved: self.life.resolved,
             timings_ms,
         }
     }

@@ -3,13 +3,13 @@
 use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 use serde_json::json;
 
 use super::{
     Exit,
-    arguments::{Format, OrgArgs, Usage, severity},
+    arguments::{OrgArgs, Usage, severity},
     output::Output,
     read::{diff, findings},
 };
@@ -20,7 +20,12 @@ use crate::{
         delivery::{self, Flushed},
         lock,
     },
-    domain::{Severity, finding::Finding},
+    domain::{
+        Severity,
+        finding::Finding,
+        message::Letterhead,
+        ocsf::{self, Activity},
+    },
     store::Store,
     telemetry::Metrics,
 };
@@ -35,13 +40,13 @@ const LISTED: usize = 30;
 /// Takes the same lock as `run`, so it is refused while a daemon audits this database.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example: scopewarden audit --org acme --fail-on high\n         scopewarden audit --json | jq '.events[].cause.kind'\n\nExit codes: 2 if a finding at or above --fail-on is open, else 1 if the audit is not complete or failed, else 0."
+    after_help = "Example: scopewarden audit --org acme --fail-on high\n         scopewarden audit --json | jq '.events[].cause.kind'\n         scopewarden audit --format ocsf >> siem.jsonl\n\nExit codes: 2 if a finding at or above --fail-on is open, else 1 if the audit is not complete or failed, else 0."
 )]
 pub(super) struct Arguments {
     #[command(flatten)]
     org: OrgArgs,
-    /// text or json
-    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = format)]
+    /// What to print
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
     format: Format,
     /// Print JSON; the same as --format json
     #[arg(long, conflicts_with = "format")]
@@ -51,17 +56,18 @@ pub(super) struct Arguments {
     fail_on: Option<Severity>,
 }
 
-fn format(word: &str) -> Result<Format, &'static str> {
-    match word {
-        "text" => Ok(Format::Text),
-        "json" => Ok(Format::Json),
-        "ocsf" => Err("ocsf is not available in this version; use text or json"),
-        _ => Err("use text or json"),
-    }
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// One JSON object
+    Json,
+    /// OCSF 1.8.0, one object a line: what changed, what is open, what was resolved
+    Ocsf,
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<Exit, anyhow::Error> {
-    let as_json = arguments.json || arguments.format == Format::Json;
+    let format = if arguments.json { Format::Json } else { arguments.format };
     let (config, org) = arguments.org.load()?;
     let receivers = delivery::receivers(&config).map_err(|error| Usage(error.to_string()))?;
     let metrics = Arc::new(Metrics::new());
@@ -82,21 +88,28 @@ pub(super) async fn run(arguments: Arguments) -> Result<Exit, anyhow::Error> {
     let report = match audited {
         Ok(report) => report,
         Err(error) => {
-            if as_json {
-                let error = json!({ "reason": error.reason(), "detail": error.to_string() });
-                out.json(&json!({ "org": org.name, "error": error }))?;
-                out.flush()?;
+            let (reason, detail) = (error.reason(), error.to_string());
+            match format {
+                Format::Text => {}
+                Format::Json => {
+                    let error = json!({ "reason": reason, "detail": detail });
+                    out.json(&json!({ "org": org.name, "error": error }))?;
+                }
+                Format::Ocsf => out.json(&ocsf::of_failure(&org.name, reason, &detail, clock::now()))?,
             }
+            out.flush()?;
             return Err(anyhow::Error::new(error).context(format!("the audit of {} failed", org.name)));
         }
     };
-    if as_json {
-        out.json(&report)?;
-    } else {
-        tell(&mut out, &report)?;
-        if let Ok(flushed) = &flushed {
-            tell_delivery(&mut out, *flushed)?;
+    match format {
+        Format::Text => {
+            tell(&mut out, &report)?;
+            if let Ok(flushed) = &flushed {
+                tell_delivery(&mut out, *flushed)?;
+            }
         }
+        Format::Json => out.json(&report)?,
+        Format::Ocsf => tell_ocsf(&mut out, &report, config.server.external_url.as_str())?,
     }
     out.flush()?;
     flushed.context("the audit is recorded, but its alerts could not be delivered")?;
@@ -145,6 +158,24 @@ fn doing(stage: Stage) -> &'static str {
         Stage::Analyse => "comparing and judging",
         Stage::Record => "recording",
     }
+}
+
+/// What changed, what is open, and what was resolved, one object each.
+fn tell_ocsf(out: &mut Output, report: &Report, link: &str) -> io::Result<()> {
+    let Report { org, audit, chain_head, at, .. } = report;
+    let head = Letterhead { org, audit, chain_head: *chain_head, at: *at, link };
+    for event in &report.events {
+        out.json(&ocsf::of_event(&head, event))?;
+    }
+    for finding in &report.findings {
+        let is_new = finding.first_seen == report.at;
+        let activity = if is_new { Activity::Create } else { Activity::Update };
+        out.json(&ocsf::of_finding(&head, activity, finding))?;
+    }
+    for finding in &report.resolved {
+        out.json(&ocsf::of_finding(&head, Activity::Close, finding))?;
+    }
+    Ok(())
 }
 
 fn tell(out: &mut Output, report: &Report) -> io::Result<()> {

@@ -100,6 +100,11 @@ impl Output {
         })
     }
 
+    /// Bytes that are for a program, as they are.
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write(|to| to.write_all(bytes))
+    }
+
     /// Hands over what is written so far.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         self.write(Write::flush)
@@ -132,11 +137,13 @@ pub(super) fn complain(error: &anyhow::Error) {
         lines.push(format!("error: {error}"));
         lines.extend(error.chain().skip(1).map(|cause| format!("  because: {cause}")));
     }
-    let mut to = io::stderr().lock();
-    for line in lines {
-        // If it cannot be written there is nobody left to tell.
-        let _ = writeln!(to, "{}", printable(&line));
-    }
+    lines.iter().for_each(|line| remark(line));
+}
+
+/// Says on stderr what belongs to an answer and not into it.
+pub(super) fn remark(line: &str) {
+    // If it cannot be written there is nobody left to tell.
+    let _ = writeln!(io::stderr().lock(), "{}", printable(line));
 }
 
 /// `text` with every control character spelt out: a client's name may hold an escape code that rewrites the screen,

@@ -10,6 +10,7 @@
 //! - `observed`: what is kept beside the configuration: turns and calls.
 //! - `past`: a snapshot at any moment (`decoded`: what of it is held). `audits`: lists of what was recorded. `verify`: is it
 //!   still what it was?
+//! - `export`: changes of findings and events, page by page.
 //! - `outbox`: messages on their way to receivers.
 //! - `retain`: what is forgotten. `backup`: a verified copy. `health`: are file and disk well?
 //!
@@ -21,6 +22,7 @@ mod backup;
 mod body;
 mod decoded;
 mod error;
+mod export;
 mod health;
 mod observed;
 mod open;
@@ -45,6 +47,7 @@ pub use audits::{AuditRow, FailureRow};
 pub use backup::{Backup, newest_backup};
 pub use body::{finding_body, gaps_body, recorded_digest};
 pub use error::{Error, Fault, Problem};
+pub use export::{Change, Place, Told};
 pub use health::Integrity;
 pub use observed::Observations;
 pub use open::SCHEMA;

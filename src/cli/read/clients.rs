@@ -31,25 +31,25 @@ pub(in crate::cli) struct Arguments {
 
 /// One client, in the JSON shape that users see.
 #[derive(Serialize)]
-struct Row<'a> {
-    org: &'a str,
-    id: &'a ClientId,
-    name: &'a str,
-    description: &'a str,
-    grant_type: &'a str,
-    state: &'a str,
+pub(super) struct Row<'a> {
+    pub(super) org: &'a str,
+    pub(super) id: &'a ClientId,
+    pub(super) name: &'a str,
+    pub(super) description: &'a str,
+    pub(super) grant_type: &'a str,
+    pub(super) state: &'a str,
     /// `None`: they could not be read.
-    roles: Option<Vec<Held<'a>>>,
-    scopes: Vec<&'a str>,
-    redirect_uris: Vec<&'a str>,
-    token_lifetime_s: Option<i64>,
-    date_to_delete: Option<&'a str>,
+    pub(super) roles: Option<Vec<Held<'a>>>,
+    pub(super) scopes: Vec<&'a str>,
+    pub(super) redirect_uris: Vec<&'a str>,
+    pub(super) token_lifetime_s: Option<i64>,
+    pub(super) date_to_delete: Option<&'a str>,
     /// The last day with a call of its own, by the last count; `None`: none was counted.
-    last_used: Option<NaiveDate>,
+    pub(super) last_used: Option<NaiveDate>,
     /// The same, with what else is known.
     #[serde(skip)]
     called: Called,
-    findings: Counts,
+    pub(super) findings: Counts,
 }
 
 /// When a client last called.
@@ -66,34 +66,20 @@ enum Called {
 }
 
 #[derive(Serialize)]
-struct Held<'a> {
-    role: &'a RoleId,
-    name: Option<&'a str>,
-    division: &'a DivisionRef,
+pub(super) struct Held<'a> {
+    pub(super) role: &'a RoleId,
+    pub(super) name: Option<&'a str>,
+    pub(super) division: &'a DivisionRef,
 }
 
 /// How many open findings of each severity.
-type Counts = BTreeMap<Severity, usize>;
+pub(super) type Counts = BTreeMap<Severity, usize>;
 
 pub(in crate::cli) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::Error> {
     let (org, store, last) = arguments.org.open_last().await?;
     let counts = count(&store.findings(Some(&org)).await?);
     let tally = own_calls(&store, &org).await?;
-    let used = tally.as_ref().map(Tally::last_days);
-    let snapshot = &last.snapshot;
-    let mut rows: Vec<Row<'_>> = (snapshot.clients.values())
-        .map(|client| {
-            let called = match used.as_ref().map(|used| used.get(&client.id)) {
-                None => Called::NotKnown,
-                Some(None) => Called::NotSeen,
-                Some(Some(None)) => Called::OnSomeDay,
-                Some(Some(Some(day))) => Called::On(*day),
-            };
-            let last_used = if let Called::On(day) = called { Some(day) } else { None };
-            Row { last_used, called, ..row(&org, snapshot, client, &counts) }
-        })
-        .collect();
-    rows.sort_by(|one, other| (one.name, one.id).cmp(&(other.name, other.id)));
+    let rows = rows(&org, &last.snapshot, &counts, tally.as_ref());
     let mut out = Output::new();
     if arguments.format.json {
         out.json(&rows)?;
@@ -104,7 +90,31 @@ pub(in crate::cli) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::E
     Ok(Exit::Fine)
 }
 
-fn count(findings: &[Finding]) -> HashMap<ClientId, Counts> {
+/// Every client, by name; `tally`: what they called themselves, if that was counted.
+pub(super) fn rows<'a>(
+    org: &'a str,
+    snapshot: &'a Snapshot,
+    counts: &HashMap<ClientId, Counts>,
+    tally: Option<&Tally>,
+) -> Vec<Row<'a>> {
+    let used = tally.map(Tally::last_days);
+    let mut rows: Vec<Row<'_>> = (snapshot.clients.values())
+        .map(|client| {
+            let called = match used.as_ref().map(|used| used.get(&client.id)) {
+                None => Called::NotKnown,
+                Some(None) => Called::NotSeen,
+                Some(Some(None)) => Called::OnSomeDay,
+                Some(Some(Some(day))) => Called::On(*day),
+            };
+            let last_used = if let Called::On(day) = called { Some(day) } else { None };
+            Row { last_used, called, ..row(org, snapshot, client, counts) }
+        })
+        .collect();
+    rows.sort_by(|one, other| (one.name, one.id).cmp(&(other.name, other.id)));
+    rows
+}
+
+pub(super) fn count(findings: &[Finding]) -> HashMap<ClientId, Counts> {
     let mut counts: HashMap<ClientId, Counts> = HashMap::new();
     for finding in findings.iter().filter(|finding| finding.is_due()) {
         *counts.entry(finding.client.id.clone()).or_default().entry(finding.severity).or_default() += 1;

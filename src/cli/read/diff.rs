@@ -1,6 +1,6 @@
 //! `diff`: what changed between two recorded moments, and why.
 
-mod moment;
+pub(super) mod moment;
 mod tell;
 
 use chrono::{DateTime, Utc};
@@ -103,7 +103,7 @@ fn unavailable(asked: &Unavailable) -> Value {
 }
 
 /// The time that a moment stands for.
-async fn time_of(
+pub(super) async fn time_of(
     store: &Store,
     org: &str,
     option: &str,

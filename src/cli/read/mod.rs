@@ -7,6 +7,7 @@ pub(super) mod access;
 pub(super) mod catalogue;
 pub(super) mod clients;
 pub(super) mod diff;
+pub(super) mod export;
 pub(super) mod findings;
 pub(super) mod least_privilege;
 pub(super) mod usage;

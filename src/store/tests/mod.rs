@@ -2,6 +2,7 @@
 
 mod copying;
 mod disk;
+mod exporting;
 mod growth;
 mod observed;
 mod probes;

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 /// A moment, as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Moment {
+pub(in crate::cli::read) enum Moment {
     /// A point in time.
     At(DateTime<Utc>),
     /// So long before the present.

@@ -16,7 +16,7 @@ pub(in crate::domain::checks) const CHECK: Check = Check {
     remediation: "Move to the authorisation code grant with PKCE, or to client credentials if no user is involved.",
     references: References {
         nist: &["IA-5", "IA-9", "SC-23"],
-        cis: &["16.10", "6.3"],
+        cis: &["16.10"],
         iso: &["A.8.5", "A.5.17"],
         soc2: &["CC6.1", "CC6.6"],
         pci: &["8.3.2", "6.2.4"],

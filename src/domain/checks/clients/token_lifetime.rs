@@ -17,7 +17,7 @@ pub(in crate::domain::checks) const CHECK: Check = Check {
         cis: &["16.10"],
         iso: &["A.5.17", "A.8.5"],
         soc2: &["CC6.1"],
-        pci: &["8.2.8", "8.6.3"],
+        pci: &["8.6.3"],
     },
     needs: &[Fact::Clients],
     evaluate,

@@ -21,7 +21,7 @@ pub(in crate::domain::checks) const CHECK: Check = Check {
         cis: &["5.1", "6.8"],
         iso: &["A.5.15", "A.5.18"],
         soc2: &["CC6.1", "CC6.3"],
-        pci: &["7.2.4", "7.2.5.1"],
+        pci: &["7.2.5", "7.2.5.1"],
     },
     needs: &[Fact::Clients, Fact::ClientGrants, Fact::Grants],
     evaluate,
