@@ -149,6 +149,7 @@ pub(super) fn conclude(input: Input) -> Analysis {
         usage: usage.as_ref(),
         counts_usage: looks.usage,
         declared: (!declared.is_empty()).then_some(&declared),
+        custom: None,
     };
     let found = checks::evaluate(&context);
     let seen = |client: &_| snapshot.clients.contains_key(client);
