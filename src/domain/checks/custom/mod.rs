@@ -95,9 +95,9 @@ impl CustomCheck {
         Ok(Self { words, expression: expression.to_owned(), tests, program })
     }
 
-    /// Runs its tests: each that failed, with what it said instead and why.
-    pub fn failed_tests(&self) -> impl Iterator<Item = (&Test, String)> {
-        self.tests.iter().filter_map(|test| {
+    /// Runs its tests: each that failed, with its place among them, what it said instead and why.
+    pub fn failed_tests(&self) -> impl Iterator<Item = (usize, &Test, String)> {
+        self.tests.iter().enumerate().filter_map(|(at, test)| {
             let (status, why) = match self.program.answer(&test.sample.sheet(&self.program.reading)) {
                 Answer::Yes => (Status::Fail, String::new()),
                 Answer::No => (Status::Pass, String::new()),
@@ -105,7 +105,7 @@ impl CustomCheck {
             };
             let (got, expected) = (word(status), word(test.expect));
             (status != test.expect)
-                .then(|| (test, format!("expected {expected:?}, and it says {got:?}{why}")))
+                .then(|| (at, test, format!("expected {expected:?}, and it says {got:?}{why}")))
         })
     }
 
