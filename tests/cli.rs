@@ -19,6 +19,8 @@ mod auditing;
 mod catalogue;
 #[path = "cli/doctor.rs"]
 mod doctor;
+#[path = "cli/judging.rs"]
+mod judging;
 #[path = "cli/keeping.rs"]
 mod keeping;
 #[path = "cli/needing.rs"]

@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use chrono::{DateTime, Utc};
@@ -15,7 +16,10 @@ use crate::{
     domain::{
         ClientId, Gap,
         access::{Access, acts_by_roles},
-        checks,
+        checks::{
+            self, CHECKS,
+            custom::{self, Custom, CustomCheck},
+        },
         contract::{Contract, Declared, companion::Companions},
         drift,
         event::Event,
@@ -40,6 +44,10 @@ pub(super) struct Input {
     pub(super) settings: Settings,
     pub(super) contracts: Arc<[Contract]>,
     pub(super) companions: Arc<Companions>,
+    pub(super) checks: Arc<[CustomCheck]>,
+    pub(super) check_budget: custom::Budget,
+    /// How long the audit has been going on, for what has a budget of time.
+    pub(super) elapsed: Box<dyn Fn() -> Duration + Send>,
     pub(super) history: History,
     pub(super) facts: Facts,
     pub(super) probes: Vec<Standing>,
@@ -91,6 +99,9 @@ pub(super) fn conclude(input: Input) -> Analysis {
         settings,
         contracts,
         companions,
+        checks: own_checks,
+        check_budget,
+        elapsed,
         history,
         mut facts,
         probes,
@@ -149,10 +160,14 @@ pub(super) fn conclude(input: Input) -> Analysis {
         usage: usage.as_ref(),
         counts_usage: looks.usage,
         declared: (!declared.is_empty()).then_some(&declared),
+        custom: Some(Custom { checks: &own_checks, budget: check_budget, elapsed: &*elapsed }),
     };
     let found = checks::evaluate(&context);
     let seen = |client: &_| snapshot.clients.contains_key(client);
-    let life = finding::lifecycle(history.findings, found, &seen, at);
+    let (asked, unasked) = still_asked(history.findings, &own_checks);
+    let mut life = finding::lifecycle(asked, found, &seen, at);
+    life.dropped.extend(unasked);
+    life.dropped.sort_by(|one, other| one.uid.cmp(&other.uid));
     let closed: Vec<Arc<Finding>> = life.resolved.iter().chain(&life.dropped).cloned().collect();
 
     let configuration = snapshot.digest();
@@ -186,6 +201,16 @@ pub(super) fn conclude(input: Input) -> Analysis {
         counted,
         observed,
     }
+}
+
+/// Findings of checks that are asked, and those of checks that left the configuration: nobody saw them pass, so they are
+/// not resolved; they only end.
+fn still_asked(findings: Vec<Finding>, own: &[CustomCheck]) -> (Vec<Finding>, Vec<Arc<Finding>>) {
+    let ids: BTreeSet<&str> =
+        CHECKS.iter().map(|check| check.id).chain(own.iter().map(|check| check.words.id.as_str())).collect();
+    let (asked, unasked): (Vec<_>, Vec<_>) =
+        findings.into_iter().partition(|finding| ids.contains(finding.check.as_str()));
+    (asked, unasked.into_iter().map(Arc::new).collect())
 }
 
 impl Analysis {

@@ -6,6 +6,7 @@
 use std::fmt::{self, Write};
 
 use super::{Backup, Config, Contracts, Credential, Org, Receiver, Retention, SecretUrl, settings::period};
+use crate::domain::checks::custom::{CustomCheck, Words};
 
 const REDACTED: &str = "<redacted>";
 
@@ -30,6 +31,7 @@ fn write(out: &mut String, config: &Config) -> fmt::Result {
         orgs,
         receivers,
         companions,
+        checks,
     } = config;
     writeln!(out, "# {}", file.display())?;
     writeln!(out, "[storage]")?;
@@ -51,6 +53,8 @@ fn write(out: &mut String, config: &Config) -> fmt::Result {
     }
     writeln!(out, "usage = {}", audit.usage)?;
     writeln!(out, "usage_window = \"{}days\"", audit.usage_window_days)?;
+    writeln!(out, "check_budget = \"{}\"", period(audit.check_budget))?;
+    writeln!(out, "checks_budget = \"{}\"", period(audit.checks_budget))?;
     write_keeping(out, *retention, backup.as_ref())?;
     writeln!(out, "\n[alerts]")?;
     writeln!(out, "group_above = {}", alerts.group_above)?;
@@ -72,7 +76,24 @@ fn write(out: &mut String, config: &Config) -> fmt::Result {
         writeln!(out, "needs = {:?}", companion.needs)?;
         writeln!(out, "reason = {:?}", companion.reason)?;
     }
+    for check in checks.iter() {
+        write_check(out, check)?;
+    }
     Ok(())
+}
+
+fn write_check(out: &mut String, check: &CustomCheck) -> fmt::Result {
+    let Words { id, severity, title, rationale, remediation } = &check.words;
+    writeln!(out, "\n[[check]]")?;
+    writeln!(out, "id = {id:?}")?;
+    writeln!(out, "severity = \"{severity}\"")?;
+    writeln!(out, "expression = {:?}", check.expression)?;
+    for (key, text) in [("title", title), ("rationale", rationale), ("remediation", remediation)] {
+        if !text.is_empty() {
+            writeln!(out, "{key} = {text:?}")?;
+        }
+    }
+    writeln!(out, "# tests: {}", check.tests.len())
 }
 
 fn write_keeping(out: &mut String, retention: Retention, backup: Option<&Backup>) -> fmt::Result {

@@ -4,6 +4,7 @@
 //! Must never: open a port or the database, print a secret, or leave a default for somebody else to apply.
 
 pub mod address;
+mod check;
 mod contract;
 mod describe;
 mod environment;
@@ -18,8 +19,10 @@ mod section;
 mod settings;
 
 use std::{
+    collections::BTreeSet,
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -35,6 +38,7 @@ pub use self::{
 use self::{org::Names, problem::Refusal, section::Section};
 use crate::domain::{
     ScopeEnforcement,
+    checks::custom::{self, CustomCheck},
     contract::companion::{Companion, Companions},
     route::Route,
 };
@@ -70,6 +74,8 @@ pub struct Config {
     pub receivers: Vec<Receiver>,
     /// Permissions that others are of little use without, beside those that are known already.
     pub companions: Vec<Companion>,
+    /// Checks of the user's own, each with an id of its own.
+    pub checks: Arc<[CustomCheck]>,
 }
 
 impl Config {
@@ -105,7 +111,8 @@ impl Config {
         let receivers = root
             .tables("receiver", MOST_RECEIVERS, |section| Receiver::read(section, &mut names, &directory));
         let companions = root.tables("companion", contract::companion::MOST, contract::companion::read);
-        root.forbid("check", "checks of your own are not available in this version; remove every [[check]]");
+        let mut ids = BTreeSet::new();
+        let checks = root.tables("check", custom::MOST_CHECKS, |section| check::read(section, &mut ids));
         Some(Self {
             storage,
             server: server?,
@@ -120,6 +127,7 @@ impl Config {
             orgs: orgs?.into_iter().collect::<Option<_>>()?,
             receivers: receivers?.into_iter().collect::<Option<_>>()?,
             companions: companions?.into_iter().collect::<Option<_>>()?,
+            checks: checks?.into_iter().collect::<Option<_>>()?,
             file,
         })
     }
@@ -191,6 +199,10 @@ pub struct Audit {
     pub usage: bool,
     /// Days that are counted. Default 90, the most that the platform counts.
     pub usage_window_days: u32,
+    /// How long one check of the user's own may take over all clients. Default 10 seconds.
+    pub check_budget: Duration,
+    /// How long all of them may take together. Default 60 seconds.
+    pub checks_budget: Duration,
 }
 
 /// `[alerts]`.

@@ -68,7 +68,8 @@ fn signing_secret(section: &mut Section<'_, '_>, directory: &Path) -> Option<Sec
     section.accept(key, secret::signing_secret(secret))
 }
 
-fn severity(word: &str) -> Result<Severity, Refusal> {
+/// One of the five words.
+pub(super) fn severity(word: &str) -> Result<Severity, Refusal> {
     Severity::parse(word).ok_or_else(|| {
         let words = Severity::ALL.map(Severity::as_str);
         Refusal::of(word, format!("is not one of {}{}", words.join(", "), did_you_mean(word, words)))

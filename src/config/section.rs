@@ -226,6 +226,12 @@ impl<'e> Section<'_, 'e> {
         Some(values)
     }
 
+    /// Whatever stands at `key`, for somebody who understands it whole; no variable overrides it.
+    pub(super) fn raw(&mut self, key: &'static str) -> Option<Value> {
+        self.know(key);
+        self.table.get(key).cloned()
+    }
+
     /// A variable that the file names; it may then start with our prefix without being an override.
     pub(super) fn named_variable(&mut self, name: &str) -> Option<&'e str> {
         self.reading.asked.insert(name.to_owned());

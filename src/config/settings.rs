@@ -20,9 +20,13 @@ use super::{
     Alerts, Audit, Backup, Probe, Retention, Server, Storage, address, problem::Refusal, section::Section,
 };
 
+const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
+
+/// The least time that checks of the user's own may be given.
+const LEAST_BUDGET: Duration = Duration::from_millis(10);
 
 /// Every quarter of an hour.
 const DEFAULT_SCHEDULE: &str = "0 */15 * * * *";
@@ -88,6 +92,9 @@ impl Audit {
         let grant_calls = section.number("grant_calls", 0..=MOST_GRANT_CALLS);
         let usage = section.flag("usage");
         let window = section.text("usage_window", |text| duration(text, 7 * DAY, 90 * DAY));
+        let each =
+            section.text("check_budget", |text| duration(text, LEAST_BUDGET, HOUR)).unwrap_or(10 * SECOND);
+        let all = section.text("checks_budget", |text| duration(text, LEAST_BUDGET, HOUR));
         let window_days = window.map_or(90, |window| window.as_secs().div_ceil(DAY.as_secs()));
         Self {
             schedule: schedule.unwrap_or_else(|| DEFAULT_SCHEDULE.to_owned()),
@@ -98,6 +105,8 @@ impl Audit {
             grant_calls,
             usage: usage.unwrap_or(true),
             usage_window_days: u32::try_from(window_days).unwrap_or(90),
+            check_budget: each,
+            checks_budget: all.unwrap_or(MINUTE.max(each)),
         }
     }
 

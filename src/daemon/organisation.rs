@@ -20,7 +20,7 @@ use super::{
 use crate::{
     audit::{self, Addressing, Auditor, Error, Seen},
     config::{Audit, Config, Org},
-    domain::{contract::companion::Companion, evidence::Hash},
+    domain::{checks::custom::CustomCheck, contract::companion::Companion, evidence::Hash},
     store,
     telemetry::MissedRun,
 };
@@ -42,6 +42,7 @@ pub(super) struct Settings {
     org: Org,
     audit: Audit,
     companions: Vec<Companion>,
+    checks: Arc<[CustomCheck]>,
 }
 
 impl Settings {
@@ -49,7 +50,8 @@ impl Settings {
     pub(super) fn of(config: &Config, org: &Org) -> Self {
         // Credentials of probes are none of an audit's: its loop outlives their change.
         let org = Org { probes: Vec::new(), ..org.clone() };
-        Self { org, audit: config.audit.clone(), companions: config.companions.clone() }
+        let (companions, checks) = (config.companions.clone(), Arc::clone(&config.checks));
+        Self { org, audit: config.audit.clone(), companions, checks }
     }
 }
 

@@ -46,7 +46,8 @@ pub(super) fn lines(error: &anyhow::Error) -> Vec<String> {
 
 /// Shows every series of a configuration that is in use from now on, and says what is odd in it.
 pub(super) fn announce(metrics: &Metrics, config: &Config, now: DateTime<Utc>) {
-    let checks: Vec<_> = CHECKS.iter().map(|check| (check.id, check.severity)).collect();
+    let own = config.checks.iter().map(|check| (check.words.id.as_str(), check.words.severity));
+    let checks: Vec<_> = CHECKS.iter().map(|check| (check.id, check.severity)).chain(own).collect();
     metrics.preset(&orgs(config), &receivers(config), &checks);
     metrics.config_loaded(now);
     let seconds = longest_gap(config, now).to_std().unwrap_or_default().as_secs_f64();

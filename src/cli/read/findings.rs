@@ -55,7 +55,8 @@ pub(in crate::cli) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::E
         None => &arguments.list,
     };
     if let Some(check) = &asked.check {
-        must_exist(check)?;
+        let (config, _) = asked.org.load()?;
+        must_exist(check, config.checks.iter().map(|own| own.words.id.as_str()))?;
     }
     let (org, store, last) = asked.org.open_last().await?;
     let mut findings = store.findings(Some(&org)).await?;
@@ -79,11 +80,11 @@ pub(in crate::cli) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::E
     Ok(Exit::Fine)
 }
 
-fn must_exist(check: &str) -> Result<(), Usage> {
-    if CHECKS.iter().any(|known| known.id == check) {
+fn must_exist<'a>(check: &str, own: impl Iterator<Item = &'a str>) -> Result<(), Usage> {
+    let names: Vec<&str> = CHECKS.iter().map(|known| known.id).chain(own).collect();
+    if names.contains(&check) {
         return Ok(());
     }
-    let names: Vec<&str> = CHECKS.iter().map(|known| known.id).collect();
     let hint = did_you_mean(check, names.iter().copied());
     Err(Usage(format!("--check: {check:?} is no check; there are {}{hint}", names.join(", "))))
 }

@@ -122,10 +122,10 @@ impl Check {
     }
 }
 
-const AFTER_A_GAP: &str = "Make the missing fact readable (the evidence says which and why); \
+pub(super) const AFTER_A_GAP: &str = "Make the missing fact readable (the evidence says which and why); \
     the next complete audit answers.";
 
-fn unseen_roles(subject: &Subject<'_>) -> String {
+pub(super) fn unseen_roles(subject: &Subject<'_>) -> String {
     let ids: Vec<&str> = subject.unseen.iter().take(FINDINGS_LIMIT).map(|role| role.as_str()).collect();
     format!(
         "{} of the roles that {} ({}) is granted could not be read, so what they give is not known: {}.",

@@ -291,6 +291,16 @@ impl<'a> Facts<'a> {
         self.judges_usage && client.state == ClientState::Active
     }
 
+    /// Whether what a client is granted was read from its own side, and lately.
+    pub(super) fn confirms_grants(&self, subject: &Subject<'_>) -> bool {
+        self.judges_grants && acts_by_roles(subject.client) && self.gap(Fact::Grants, subject).is_none()
+    }
+
+    /// Why what a client is granted may be more than its record says; `None` too where nobody is to look.
+    pub(super) fn gap_of_grants(&self, subject: &Subject<'_>) -> Option<&str> {
+        if self.judges_grants { self.gap(Fact::Grants, subject) } else { None }
+    }
+
     /// The sentence on a fact that was not read and that an answer about this client would rest on.
     ///
     /// A listing of clients or roles as a whole that is in doubt says that entries are missing. Those that are

@@ -13,6 +13,7 @@
 mod answer;
 mod clients;
 mod contract;
+pub mod custom;
 mod facts;
 mod observed;
 mod probed;
@@ -25,6 +26,7 @@ use chrono::{DateTime, Utc};
 
 use self::{
     answer::Failure,
+    custom::{Custom, Walk},
     facts::{Facts, Subject},
 };
 use super::{
@@ -60,6 +62,8 @@ pub struct Context<'a> {
     pub counts_usage: bool,
     /// For each client with a contract, the operations that it declares, by their place in the table.
     pub declared: Option<&'a BTreeMap<ClientId, BTreeSet<usize>>>,
+    /// Users' own checks; `None`: there are none.
+    pub custom: Option<Custom<'a>>,
 }
 
 /// Controls of well-known catalogues that a check serves.
@@ -139,15 +143,19 @@ pub static CHECKS: &[Check] = &[
 ];
 
 /// Asks every check about every client, one client after the other as the caller goes on: the findings of each, in the
-/// order of [`CHECKS`]. `finding::lifecycle` gives each finding its place in time.
+/// order of [`CHECKS`], users' own after them. `finding::lifecycle` gives each finding its place in time.
 pub fn evaluate<'a>(context: &Context<'a>) -> impl Iterator<Item = Vec<Finding>> + use<'a> {
     let facts = Facts::gather(context);
+    let mut custom = context.custom.map(|custom| Walk::new(custom, context.access));
     let orphans = std::iter::once(contract::client::orphans(&facts));
     let of_clients = context.access.snapshot.clients.values().map(move |client| {
         let subject = facts.subject(client);
         let mut findings = Vec::new();
         for check in CHECKS {
             check.answer(&facts, &subject, &mut findings);
+        }
+        if let Some(custom) = &mut custom {
+            custom.answer(&facts, &subject, &mut findings);
         }
         findings
     });

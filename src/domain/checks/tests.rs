@@ -49,6 +49,7 @@ pub(super) fn context<'a>(access: &'a Access<'a>, gaps: &'a [Gap]) -> Context<'a
         usage,
         counts_usage,
         declared,
+        custom: None,
     }
 }
 
