@@ -11,7 +11,7 @@ use tracing::warn;
 
 use super::{Shared, clock, schedule::Schedule};
 use crate::{
-    config::{Config, Problems},
+    config::{Config, Problems, unheard},
     domain::checks::CHECKS,
     telemetry::Metrics,
     web::{self, Health, OrgLine},
@@ -54,6 +54,9 @@ pub(super) fn announce(metrics: &Metrics, config: &Config, now: DateTime<Utc>) {
         metrics.interval(&org.name, seconds);
     }
     forget_others(metrics, config);
+    for warning in unheard(config) {
+        warn!("{warning}");
+    }
     for org in &config.orgs {
         for warning in &org.contracts.warnings {
             warn!(org = %org.name, "a contract is odd: {warning}");
