@@ -87,7 +87,7 @@ impl Observing {
 }
 
 /// Whom audits tell, and how. Unlike the connection, it may change from one audit to the next.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Addressing {
     /// Who listens to what.
     pub audience: Audience,

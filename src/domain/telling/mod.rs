@@ -39,7 +39,7 @@ use super::{
 pub const REMEMBERED: usize = 1_000;
 
 /// Who listens, and what is told together.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Audience {
     /// Receivers by name, each with what it wants to hear.
     pub receivers: Vec<(String, Route)>,
