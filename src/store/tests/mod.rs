@@ -9,6 +9,7 @@ mod reading;
 mod recording;
 mod retaining;
 mod tampering;
+mod told;
 
 use std::{collections::BTreeSet, sync::Arc};
 
