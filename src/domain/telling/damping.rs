@@ -33,6 +33,8 @@ pub const WINDOW: TimeDelta = TimeDelta::hours(8);
 pub const CALM: TimeDelta = TimeDelta::hours(2);
 /// From the beginning to the first summary, from one summary to the next; the last one for all that follow.
 pub const STEPS: [TimeDelta; 3] = [TimeDelta::hours(1), TimeDelta::hours(2), TimeDelta::hours(4)];
+/// Audits do not begin to the second: what is due by so little is due.
+const SLACK: TimeDelta = TimeDelta::seconds(30);
 /// Fingerprints that are remembered of one thing, the latest. One that was forgotten is news again.
 pub const PRINTS: usize = 512;
 
@@ -140,7 +142,7 @@ impl Memory {
     /// was calm.
     pub fn look(&mut self, is_seen: bool, now: DateTime<Utc>) -> Option<Word> {
         let flap = self.flap.as_mut()?;
-        if !within(self.changed, CALM, now) {
+        if !within(self.changed, CALM - SLACK, now) {
             if !is_seen {
                 return None;
             }
@@ -148,7 +150,7 @@ impl Memory {
             return Some(Word::Settled);
         }
         let step = STEPS[usize::try_from(flap.summaries).unwrap_or(usize::MAX).min(STEPS.len() - 1)];
-        if flap.untold == 0 || within(flap.told, step, now) {
+        if flap.untold == 0 || within(flap.told, step - SLACK, now) {
             return None;
         }
         flap.summaries = flap.summaries.saturating_add(1);

@@ -7,7 +7,7 @@
 //! What is grouped is grouped after the routes have chosen. Receivers that chose the same get the same message, with one
 //! id; those that chose differently get different ones, whose ids are of what is in them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::Audience;
 use crate::domain::{
@@ -52,13 +52,16 @@ impl Post {
         if unheard > 0 {
             *self.unheard.entry(kind).or_default() += unheard as u64;
         }
-        let first = self.messages.len();
+        let mut places: HashMap<String, usize> = HashMap::new();
         for (chosen, names) in choices {
             let chosen: Vec<&T> = chosen.iter().map(|index| &things[*index].0).collect();
             for message in render(&chosen) {
-                match self.messages[first..].iter_mut().find(|(known, _)| known.id == message.id) {
-                    Some((_, receivers)) => receivers.extend(names.iter().cloned()),
-                    None => self.messages.push((message, names.clone())),
+                match places.get(&message.id) {
+                    Some(place) => self.messages[*place].1.extend(names.iter().cloned()),
+                    None => {
+                        places.insert(message.id.clone(), self.messages.len());
+                        self.messages.push((message, names.clone()));
+                    }
                 }
             }
         }

@@ -399,6 +399,20 @@ fn what_a_flapping_role_never_had_is_told_at_once() {
 }
 
 #[test]
+fn who_ends_the_damping_hears_how_everything_stands() {
+    let mut life = Life::new(everyone(), with(&[]));
+    let opened = finding("a", "high-privilege", Severity::Critical, when());
+    for minute in 0..9 {
+        let found = if minute % 2 == 0 { vec![Arc::clone(&opened)] } else { vec![] };
+        life.audit(minute, with(&[]), &found);
+    }
+    life.audience.flapping_after = 0;
+    assert_eq!(kinds(&life.audit(9, with(&[]), &[])), ["finding.resolved"]);
+    assert_eq!(kinds(&life.audit(10, with(&[]), &[opened])), ["finding.opened"]);
+    assert!(life.told.things.is_empty());
+}
+
+#[test]
 fn what_flaps_out_of_sight_is_not_called_settled() {
     let mut life = Life::new(everyone(), with(&[]));
     let opened = finding("a", "empty-division", Severity::High, when());

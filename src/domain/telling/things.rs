@@ -89,7 +89,10 @@ pub(super) struct Things<'a> {
 impl<'a> Things<'a> {
     /// With what still matters of what was told. `limit`: repeats that are told; 0: all.
     pub(super) fn recall(before: &BTreeMap<String, Remembered>, limit: u32, now: DateTime<Utc>) -> Self {
-        let still = before.iter().filter(|(_, thing)| limit > 0 && !thing.memory.is_over(now));
+        // What flaps when somebody ends the damping still has its last word to come.
+        let still = before.iter().filter(|(_, thing)| {
+            if limit == 0 { thing.memory.flap.is_some() } else { !thing.memory.is_over(now) }
+        });
         Self {
             remembered: still.map(|(key, thing)| (key.clone(), thing.clone())).collect(),
             limit,
@@ -112,10 +115,10 @@ impl<'a> Things<'a> {
     }
 
     fn event(&mut self, event: &Event, owners: &BTreeSet<String>) -> Verdict {
-        if self.limit == 0 {
+        let cause = &event.cause;
+        if self.limit == 0 && !self.remembered.contains_key(&key_of(&cause.subject)) {
             return Verdict::Tell;
         }
-        let cause = &event.cause;
         let thing = self.remembered.entry(key_of(&cause.subject)).or_insert_with(|| Remembered {
             memory: Memory::new(self.now),
             about: About::Subject {
@@ -145,7 +148,7 @@ impl<'a> Things<'a> {
 
     fn finding(&mut self, kind: MessageKind, finding: &Arc<Finding>, concerned: BTreeSet<String>) {
         let opens = kind != MessageKind::FindingResolved;
-        if self.limit == 0 {
+        if self.limit == 0 && !self.remembered.contains_key(&key_of_finding(&finding.uid)) {
             self.told_findings.push(told(kind, finding, None, concerned));
             return;
         }
@@ -208,7 +211,13 @@ impl<'a> Things<'a> {
                     .get(finding.uid.as_str())
                     .is_none_or(|open| open.status == Status::Fail && open.last_seen == now),
             };
-            let Some(word) = thing.memory.look(is_seen, now) else { continue };
+            let word = if self.limit == 0 && is_seen {
+                thing.memory.flap = None;
+                Some(Word::Settled)
+            } else {
+                thing.memory.look(is_seen, now)
+            };
+            let Some(word) = word else { continue };
             let phase = if word == Word::Settled { Phase::Settled } else { Phase::Continues };
             let About::Finding { finding, is_open, told_open } = &mut thing.about else {
                 let flapping = describe(thing, phase, flap);
