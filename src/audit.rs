@@ -31,11 +31,11 @@ use crate::{
         evidence::Hash,
         facts::{Facts, Reading},
         finding::Finding,
-        message::{self, Letterhead, Message},
+        message::{self, Letterhead},
         observe,
         rotation::{self, Budget, Round},
-        route::Route,
         snapshot::Settings,
+        telling::{Audience, Telling},
         usage,
     },
     store::{self, Failure, History, Store},
@@ -90,25 +90,27 @@ impl Observing {
 }
 
 /// Whom audits tell, and how. Unlike the connection, it may change from one audit to the next.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Addressing {
-    /// Receivers by name, each with what it wants to hear.
-    receivers: Vec<(String, Route)>,
-    /// More findings than this are one message; 0: each is one.
-    group_above: u32,
+    /// Who listens to what.
+    pub audience: Audience,
     /// Where people read more.
-    link: String,
+    pub link: String,
 }
 
 impl Addressing {
     /// As configured.
     pub fn of(config: &Config) -> Self {
         let receivers = config.receivers.iter();
-        Self {
+        let alerts = &config.alerts;
+        let audience = Audience {
             receivers: receivers.map(|receiver| (receiver.name.clone(), receiver.route.clone())).collect(),
-            group_above: config.alerts.group_above,
-            link: config.server.external_url.to_string(),
-        }
+            group_above: alerts.group_above,
+            group_drift_above: alerts.group_drift_above,
+            flapping_after: alerts.flapping_after,
+            remind_after: alerts.remind_after.and_then(|after| TimeDelta::from_std(after).ok()),
+        };
+        Self { audience, link: config.server.external_url.to_string() }
     }
 }
 
@@ -284,19 +286,20 @@ impl Auditor {
         clock: Clock,
     ) -> Result<Report, Error> {
         let concluded = tokio::time::timeout(limit, self.conclude(audit, watch, clock)).await;
-        let Concluded { analysis, messages, at, api_calls, mut timings } =
+        let Concluded { analysis, telling, at, api_calls, mut timings } =
             concluded.map_err(|_| Error::TimedOut(limit))??;
 
         watch(Stage::Record);
         let mut lap = Lap(Instant::now());
-        self.store
-            .record(&analysis.record(&self.org, audit, clock.started, at, api_calls, &messages))
-            .await?;
+        self.store.record(&analysis.record(&self.org, audit, clock.started, at, api_calls, &telling)).await?;
         timings.record = lap.ms();
 
         let gauges = analysis.gauges(at);
         let report = analysis.into_report(self.org.clone(), audit.to_owned(), at, api_calls, timings);
         self.gauge(&report, gauges, clock);
+        for (kind, count) in telling.unheard {
+            self.metrics.alerts_unheard(kind, count);
+        }
         Ok(report)
     }
 
@@ -345,12 +348,10 @@ impl Auditor {
         let analysis = tokio::task::spawn_blocking(move || analysis::conclude(input))
             .await
             .map_err(|error| Error::Analysis(error.to_string()))?;
-        let messages =
-            analysis.messages(&self.letterhead(audit, analysis.chain, at), self.addressing.group_above);
-        let messages = self.address(messages);
+        let telling = analysis.tell(self.letterhead(audit, analysis.chain, at), &self.addressing.audience);
         let analyse = lap.ms();
         let timings = Timings { recall, collect, analyse, record: 0 };
-        Ok(Concluded { analysis, messages, at, api_calls, timings })
+        Ok(Concluded { analysis, telling, at, api_calls, timings })
     }
 
     /// Asks what some clients are granted and, once a day, what all of them called: no audit fails by it.
@@ -394,18 +395,6 @@ impl Auditor {
 
     fn letterhead<'a>(&'a self, audit: &'a str, chain_head: Hash, at: DateTime<Utc>) -> Letterhead<'a> {
         Letterhead { org: &self.org, audit, chain_head, at, link: &self.addressing.link }
-    }
-
-    /// Each message with the receivers that want it.
-    fn address(&self, messages: Vec<Message>) -> Vec<(Message, Vec<String>)> {
-        messages
-            .into_iter()
-            .map(|message| {
-                let wanted = self.addressing.receivers.iter().filter(|(_, route)| route.wants(&message));
-                let receivers = wanted.map(|(name, _)| name.clone()).collect();
-                (message, receivers)
-            })
-            .collect()
     }
 
     fn gauge(&self, report: &Report, gauges: AuditGauges, clock: Clock) {
@@ -453,7 +442,8 @@ impl Auditor {
             Vec::new()
         } else {
             let head = history.past.map_or(Hash::GENESIS, |past| past.chain);
-            self.address(vec![message::failed(&self.letterhead(audit, head, at), reason, detail)])
+            let failed = message::failed(&self.letterhead(audit, head, at), reason, detail);
+            self.addressing.audience.address(Some(&self.org), [failed])
         };
         let org = &self.org;
         self.store
@@ -465,7 +455,7 @@ impl Auditor {
 /// What is to be recorded.
 struct Concluded {
     analysis: Analysis,
-    messages: Vec<(Message, Vec<String>)>,
+    telling: Telling,
     at: DateTime<Utc>,
     api_calls: u32,
     timings: Timings,

@@ -17,7 +17,7 @@ use std::{
 };
 
 use proptest::prelude::*;
-use scopewarden::config::{Config, Environment, Problems, describe};
+use scopewarden::config::{Config, Environment, Problems, describe, unheard};
 use scopewarden::domain::{ScopeEnforcement, Severity};
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
@@ -153,11 +153,40 @@ fn the_least_configuration_gets_every_default() {
     assert_eq!(org.client_secret.expose_secret(), "canary-client-secret");
     assert_eq!(org.scope_enforcement, ScopeEnforcement::Unknown);
     assert!(config.receivers.is_empty() && org.proxy.is_none());
-    assert_eq!(config.alerts.group_above, 10);
+    let alerts = &config.alerts;
+    assert_eq!((alerts.group_above, alerts.group_drift_above, alerts.flapping_after), (10, 25, 4));
+    assert_eq!((alerts.remind_after, alerts.dead_man_intervals), (Some(days(1)), 3));
+    assert!(alerts.heartbeat.is_none());
+    assert_eq!(unheard(&config), ["there is no [[receiver]]: nobody is told of anything"]);
     let probe = &config.probe;
     assert!(probe.enabled && !probe.allow_create_probes && org.probes.is_empty());
     assert_eq!((probe.schedule.as_str(), probe.budget), ("0 40 3 * * *", 60));
     assert_eq!(probe.stop_file, fixtures().join("scopewarden.db.stop-probes"));
+}
+
+#[test]
+fn what_nobody_would_hear_is_said() {
+    let receiver = |more: &str| {
+        let text = format!(
+            "{}\n[[receiver]]\nname = \"soc\"\nkind = \"webhook\"\nurl = \"https://soc.example.com/\"\n\
+             secret_env = \"SIGNING_SECRET\"\n{more}\n",
+            minimal()
+        );
+        unheard(&Sandbox::new(&text).load(&[]).unwrap())
+    };
+    assert!(receiver("").is_empty());
+    assert!(receiver("min_severity = \"high\"").is_empty());
+    let findings = receiver("topics = [\"findings\"]");
+    assert_eq!(findings, ["acme: nobody is told of critical changes to clients without an owner"]);
+    let one = receiver("checks = [\"admin-role\"]");
+    assert_eq!(one.len(), 1, "{one:?}");
+    assert!(one[0].contains("nobody is told what these find about clients without an owner"), "{one:?}");
+    let owners = receiver("owners = [\"bi@example.com\"]");
+    assert!(
+        owners.contains(&"receiver soc: owners: \"bi@example.com\" is the owner in no contract".to_owned())
+    );
+    let beat = receiver("heartbeat = true");
+    assert_eq!(beat, ["a receiver has heartbeat = true, and alerts.heartbeat is not set"]);
 }
 
 #[test]
@@ -393,7 +422,7 @@ fn schedules_are_normalised_to_what_the_scheduler_takes() {
 fn scrap() -> impl Strategy<Value = String> {
     let known: Vec<&str> = [
         "[[org]] [[receiver]] [storage] [server] [audit] [backup] [retention] keep min_free name url region listen schedule timeout client_id kind",
-        "client_secret_file client_secret_env secret_env min_severity deny_private proxy [alerts] group_above = [ ] { } \" \"\"\" ''' # , . true",
+        "client_secret_file client_secret_env secret_env min_severity checks orgs owners topics heartbeat deny_private proxy [alerts] group_above flapping_after remind_after = [ ] { } \" \"\"\" ''' # , . true",
         "0x 1e999 inf 1979-05-27 \"SIGNING_SECRET\" \"webhook\" \"acme\" \"*/0\" \"https://[::1]/\" \"sqlite:\" \"..\"",
         "\"\\u0000\" \u{feff}",
     ]

@@ -78,7 +78,7 @@ async fn processes_that_start_together_migrate_once() {
     for start in starts {
         start.await.unwrap().unwrap();
     }
-    assert_eq!(number(&raw(&path).await, "SELECT COUNT(*) FROM _sqlx_migrations").await, SCHEMA);
+    assert_eq!(number(&raw(&path).await, "SELECT MAX(version) FROM _sqlx_migrations").await, SCHEMA);
 }
 
 async fn raw_wal(path: &Path) -> SqlitePool {

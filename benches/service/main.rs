@@ -1,6 +1,8 @@
-//! What the daemon costs while it runs: scrapes, memory at rest, a soak, a hundred organisations.
+//! What the daemon costs while it runs: scrapes, memory at rest, a soak, a hundred organisations; and how long it takes
+//! from a change to its alert.
 //!
-//! `cargo bench --bench service [scrapes|idle|soak|organisations]…`; without a name all of them, about ten minutes.
+//! `cargo bench --bench service [scrapes|idle|soak|organisations|latency]…`; without a name all of them, about
+//! twenty minutes.
 //! Everything is a process of its own: the daemon, and the simulated organisations. Figures are reported, nothing is
 //! asserted.
 
@@ -10,6 +12,7 @@
     reason = "a report: it prints, and stops where it cannot go on"
 )]
 
+mod latency;
 mod running;
 
 use std::{
@@ -23,8 +26,13 @@ use std::{
 use running::{Line, Service, Simulated, wait};
 use sqlx::{ConnectOptions as _, sqlite::SqliteConnectOptions};
 
-const MEASUREMENTS: [(&str, fn()); 4] =
-    [("scrapes", scrapes), ("idle", idle), ("soak", soak), ("organisations", organisations)];
+const MEASUREMENTS: [(&str, fn()); 5] = [
+    ("scrapes", scrapes),
+    ("idle", idle),
+    ("soak", soak),
+    ("organisations", organisations),
+    ("latency", latency::latency),
+];
 
 fn main() {
     // reqwest takes the process's provider; the program installs its own, and this is another process.

@@ -25,12 +25,13 @@ use crate::{
         event::Event,
         evidence::{self, Hash, Link},
         facts::{Facts, Reading},
-        finding::{self, Finding, Lifecycle, Status},
-        message::{self, Letterhead, Message, MessageKind},
+        finding::{self, Finding, Lifecycle},
+        message::{Letterhead, MessageKind},
         observe::{self, Before, Observed},
         probe::{Sent, Standing},
         rotation::{self, Round, Turns},
         snapshot::{Change, Settings, Snapshot},
+        telling::{self, Audience, Telling, Told},
         usage::{Tally, Usage},
     },
     store::{History, Observations, Record, gaps_body, recorded_digest},
@@ -72,9 +73,11 @@ pub(super) struct Looks {
 pub(super) struct Analysis {
     /// The chain hash after this audit.
     pub(super) chain: Hash,
-    /// There was an audit before.
-    has_past: bool,
+    /// What the audit before saw; `None`: there was none.
+    before: Option<Snapshot>,
     was_failing: bool,
+    /// What was told before.
+    told: Told,
     observed: Observed,
     changes: Vec<Change>,
     events: Vec<Event>,
@@ -184,8 +187,9 @@ pub(super) fn conclude(input: Input) -> Analysis {
     let chain = evidence::chain(past.as_ref().map_or(Hash::GENESIS, |past| past.chain), &link);
     Analysis {
         chain,
-        has_past: past.is_some(),
+        before: past.map(|past| past.snapshot),
         was_failing: history.failing,
+        told: history.told,
         changes,
         events,
         life,
@@ -214,28 +218,22 @@ fn still_asked(findings: Vec<Finding>, own: &[CustomCheck]) -> (Vec<Finding>, Ve
 }
 
 impl Analysis {
-    /// What is to be told. The first audit is told as one baseline, whatever it found; later, more than `group_above`
-    /// findings are told together.
-    pub(super) fn messages(&self, head: &Letterhead<'_>, group_above: u32) -> Vec<Message> {
-        let mut messages = Vec::new();
-        if self.was_failing {
-            messages.push(message::recovered(head));
-        }
-        if !self.has_past {
-            let snapshot = &self.observed.snapshot;
-            let failing = self.life.open.iter().filter(|finding| finding.status == Status::Fail);
-            let (clients, roles) = (snapshot.clients.len(), snapshot.roles.len());
-            messages.push(message::baseline(head, clients, roles, failing.map(Arc::as_ref)));
-            return messages;
-        }
-        messages.extend(self.events.iter().map(|event| message::drift(head, event)));
-        for (kind, findings) in [
-            (MessageKind::FindingOpened, &self.life.opened),
-            (MessageKind::FindingResolved, &self.life.resolved),
-        ] {
-            messages.extend(message::findings(head, kind, findings, group_above));
-        }
-        messages
+    /// What is to be told, and to whom.
+    pub(super) fn tell(&self, head: Letterhead<'_>, audience: &Audience) -> Telling {
+        let concluded = telling::Concluded {
+            head,
+            was_failing: self.was_failing,
+            before: self.before.as_ref(),
+            snapshot: &self.observed.snapshot,
+            gaps: &self.observed.gaps,
+            events: &self.events,
+            findings: &[
+                (MessageKind::FindingOpened, &self.life.opened),
+                (MessageKind::FindingResolved, &self.life.resolved),
+            ],
+            open: &self.life.open,
+        };
+        telling::tell(audience, &concluded, &self.told)
     }
 
     /// What is to be written.
@@ -246,7 +244,7 @@ impl Analysis {
         started: DateTime<Utc>,
         at: DateTime<Utc>,
         api_calls: u32,
-        messages: &'a [(Message, Vec<String>)],
+        telling: &'a Telling,
     ) -> Record<'a> {
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Record {
@@ -264,7 +262,7 @@ impl Analysis {
             opened: &self.life.opened,
             updated: &self.life.updated,
             closed: &self.closed,
-            messages,
+            messages: &telling.messages,
             object_counts: self.observed.object_counts.as_ref(),
             pending_removals: &self.observed.pending_removals,
             observations: Observations {
@@ -272,6 +270,7 @@ impl Analysis {
                 gone: &self.gone,
                 usage: self.counted.as_ref(),
             },
+            noted: &telling.noted,
             api_calls,
             clients: count(self.observed.snapshot.clients.len()),
             roles: count(self.observed.snapshot.roles.len()),
@@ -300,7 +299,7 @@ impl Analysis {
             gaps: self.observed.gaps,
             api_calls,
             clients: self.observed.snapshot.clients.len(),
-            baseline: !self.has_past,
+            baseline: self.before.is_none(),
             chain_head: self.chain,
             events: self.events,
             findings: self.life.open,

@@ -8,7 +8,7 @@ use super::{
     arguments::{ConfigArgs, JsonArgs},
     output::Output,
 };
-use crate::config::{Config, Problem, Problems, describe};
+use crate::config::{Config, Problem, Problems, describe, unheard};
 
 /// Checks the configuration and shows what it comes to, secrets redacted
 ///
@@ -31,9 +31,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, anyhow::Error> {
     });
     match loaded {
         Ok(config) if arguments.format.json => {
-            out.json(
-                &json!({ "ok": true, "file": config.file, "effective": describe(&config), "problems": [] }),
-            )?;
+            out.json(&json!({
+                "ok": true,
+                "file": config.file,
+                "effective": describe(&config),
+                "warnings": unheard(&config),
+                "problems": [],
+            }))?;
         }
         Ok(config) => {
             for line in describe(&config).lines() {

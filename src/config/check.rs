@@ -10,7 +10,7 @@ use toml::{Table, Value};
 
 use super::{
     problem::{Refusal, did_you_mean},
-    receiver::severity,
+    route::severity,
     section::Section,
 };
 use crate::domain::{

@@ -5,8 +5,14 @@
 
 use std::fmt::{self, Write};
 
-use super::{Backup, Config, Contracts, Credential, Org, Receiver, Retention, SecretUrl, settings::period};
-use crate::domain::checks::custom::{CustomCheck, Words};
+use super::{
+    Alerts, Backup, Config, Contracts, Credential, Heartbeat, Org, Receiver, Retention, SecretUrl, route,
+    settings::period,
+};
+use crate::domain::{
+    checks::custom::{CustomCheck, Words},
+    route::Route,
+};
 
 const REDACTED: &str = "<redacted>";
 
@@ -56,8 +62,7 @@ fn write(out: &mut String, config: &Config) -> fmt::Result {
     writeln!(out, "check_budget = \"{}\"", period(audit.check_budget))?;
     writeln!(out, "checks_budget = \"{}\"", period(audit.checks_budget))?;
     write_keeping(out, *retention, backup.as_ref())?;
-    writeln!(out, "\n[alerts]")?;
-    writeln!(out, "group_above = {}", alerts.group_above)?;
+    write_alerts(out, alerts)?;
     writeln!(out, "\n[probe]")?;
     writeln!(out, "enabled = {}", probe.enabled)?;
     writeln!(out, "schedule = {:?}", probe.schedule)?;
@@ -69,6 +74,9 @@ fn write(out: &mut String, config: &Config) -> fmt::Result {
     }
     for receiver in receivers {
         write_receiver(out, receiver)?;
+    }
+    for warning in route::unheard(config) {
+        writeln!(out, "# warning: {warning}")?;
     }
     for companion in companions {
         writeln!(out, "\n[[companion]]")?;
@@ -94,6 +102,40 @@ fn write_check(out: &mut String, check: &CustomCheck) -> fmt::Result {
         }
     }
     writeln!(out, "# tests: {}", check.tests.len())
+}
+
+fn write_alerts(out: &mut String, alerts: &Alerts) -> fmt::Result {
+    let Alerts {
+        group_above,
+        group_drift_above,
+        flapping_after,
+        remind_after,
+        dead_man_intervals,
+        heartbeat,
+    } = alerts;
+    writeln!(out, "\n[alerts]")?;
+    writeln!(out, "group_above = {group_above}")?;
+    writeln!(out, "group_drift_above = {group_drift_above}")?;
+    writeln!(out, "flapping_after = {flapping_after}")?;
+    writeln!(out, "remind_after = \"{}\"", remind_after.map_or_else(|| "0".to_owned(), period))?;
+    writeln!(out, "dead_man_intervals = {dead_man_intervals}")?;
+    match heartbeat {
+        None => Ok(()),
+        Some(Heartbeat::Every(pause)) => writeln!(out, "heartbeat = \"{}\"", period(*pause)),
+        Some(Heartbeat::At(schedule)) => writeln!(out, "heartbeat = {schedule:?}"),
+    }
+}
+
+fn write_route(out: &mut String, route: &Route) -> fmt::Result {
+    let Route { min_severity, checks, orgs, owners, topics, heartbeat } = route;
+    writeln!(out, "min_severity = \"{min_severity}\"")?;
+    let topics: Vec<String> = topics.iter().map(|topic| topic.as_str().to_owned()).collect();
+    for (key, list) in [("checks", checks), ("orgs", orgs), ("owners", owners), ("topics", &topics)] {
+        if !list.is_empty() {
+            writeln!(out, "{key} = {list:?}")?;
+        }
+    }
+    writeln!(out, "heartbeat = {heartbeat}")
 }
 
 fn write_keeping(out: &mut String, retention: Retention, backup: Option<&Backup>) -> fmt::Result {
@@ -155,7 +197,7 @@ fn write_receiver(out: &mut String, receiver: &Receiver) -> fmt::Result {
     writeln!(out, "kind = \"webhook\"")?;
     writeln!(out, "url = \"{}/{REDACTED}\"", receiver.url)?;
     writeln!(out, "secret = {REDACTED:?}")?;
-    writeln!(out, "min_severity = \"{}\"", receiver.route.min_severity)?;
+    write_route(out, &receiver.route)?;
     writeln!(out, "deny_private = {}", receiver.deny_private)?;
     write_proxy(out, receiver.proxy.as_ref())
 }

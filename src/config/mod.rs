@@ -14,6 +14,7 @@ mod problem;
 mod proxy;
 mod receiver;
 mod region;
+mod route;
 mod secret;
 mod section;
 mod settings;
@@ -33,12 +34,16 @@ pub use self::{
     describe::describe,
     environment::Environment,
     problem::{Problem, Problems},
+    route::unheard,
     secret::{Secret, read_again},
 };
 use self::{org::Names, problem::Refusal, section::Section};
 use crate::domain::{
-    ScopeEnforcement,
-    checks::custom::{self, CustomCheck},
+    ScopeEnforcement, Severity,
+    checks::{
+        CHECKS,
+        custom::{self, CustomCheck},
+    },
     contract::companion::{Companion, Companions},
     route::Route,
 };
@@ -107,12 +112,22 @@ impl Config {
         if orgs.as_ref().is_some_and(Vec::is_empty) {
             root.refuse("org", Refusal::hidden("is missing: add an [[org]] for each organisation to audit"));
         }
+        let mut own = BTreeSet::new();
+        let checks = root.tables("check", custom::MOST_CHECKS, |section| check::read(section, &mut own));
+        let ids: Vec<&str> =
+            CHECKS.iter().map(|check| check.id).chain(own.iter().map(String::as_str)).collect();
         let mut names = Names::new();
-        let receivers = root
-            .tables("receiver", MOST_RECEIVERS, |section| Receiver::read(section, &mut names, &directory));
+        let receivers = root.tables("receiver", MOST_RECEIVERS, |section| {
+            Receiver::read(section, &mut names, &ids, &directory)
+        });
+        let names: Vec<&str> = orgs.iter().flatten().flatten().map(|org| org.name.as_str()).collect();
+        let routes: Vec<Option<&Route>> = (receivers.iter().flatten())
+            .map(|receiver| receiver.as_ref().map(|receiver| &receiver.route))
+            .collect();
+        if orgs.iter().flatten().all(Option::is_some) {
+            route::refuse_unknown(root, &routes, &names);
+        }
         let companions = root.tables("companion", contract::companion::MOST, contract::companion::read);
-        let mut ids = BTreeSet::new();
-        let checks = root.tables("check", custom::MOST_CHECKS, |section| check::read(section, &mut ids));
         Some(Self {
             storage,
             server: server?,
@@ -130,6 +145,12 @@ impl Config {
             checks: checks?.into_iter().collect::<Option<_>>()?,
             file,
         })
+    }
+
+    /// Every check that audits ask: the built-in ones, then those of `[[check]]`.
+    pub fn every_check(&self) -> impl Iterator<Item = (&str, Severity)> {
+        let own = self.checks.iter().map(|check| (check.words.id.as_str(), check.words.severity));
+        CHECKS.iter().map(|check| (check.id, check.severity)).chain(own)
     }
 
     /// Every companion: the curated ones, and those of `[[companion]]`.
@@ -206,11 +227,31 @@ pub struct Audit {
 }
 
 /// `[alerts]`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Alerts {
     /// More findings than this that open (or resolve) in one audit are one message; 0: each is always a message of its
     /// own. Default 10.
     pub group_above: u32,
+    /// More changes than this in one audit are one message; 0: each is always a message of its own. Default 25.
+    pub group_drift_above: u32,
+    /// Repeats of what was told already that are told within eight hours, before something is said to flap; 0: all.
+    /// Default 4, and not less: what goes back and forth more slowly than it can be called calm is told each time.
+    pub flapping_after: u32,
+    /// How long a critical finding is open before it is told again, and how often; `None`: never. Default 24 hours.
+    pub remind_after: Option<Duration>,
+    /// So many due audits in a row without a complete one are told; 0: never. Default 3.
+    pub dead_man_intervals: u32,
+    /// When receivers that ask for it are told that the daemon lives; `None`: never.
+    pub heartbeat: Option<Heartbeat>,
+}
+
+/// When the daemon says that it lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heartbeat {
+    /// So long after the one before.
+    Every(Duration),
+    /// Cron expression as in [`Audit::schedule`].
+    At(String),
 }
 
 /// `[probe]`: how the clients of every `[[org.probe]]` are probed.

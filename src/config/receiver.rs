@@ -10,16 +10,21 @@ use super::{
     Receiver, SecretUrl, address,
     org::{Names, unique_name},
     problem::{Refusal, did_you_mean},
-    proxy, secret,
+    proxy, route, secret,
     section::Section,
 };
-use crate::domain::{Severity, route::Route};
 
 /// The kinds that there will be; only the first is there yet.
 const KINDS: [&str; 6] = ["webhook", "alertmanager", "slack", "teams", "pagerduty", "ocsf-file"];
 
 impl Receiver {
-    pub(super) fn read(section: &mut Section<'_, '_>, names: &mut Names, directory: &Path) -> Option<Self> {
+    /// `checks`: the ids that a route may name.
+    pub(super) fn read(
+        section: &mut Section<'_, '_>,
+        names: &mut Names,
+        checks: &[&str],
+        directory: &Path,
+    ) -> Option<Self> {
         let name = unique_name(section, names);
         if section.required("kind", "write kind = \"webhook\"", kind).is_none() {
             // What the other keys should be depends on the kind.
@@ -30,15 +35,8 @@ impl Receiver {
         let url = url(section, directory, deny_private);
         let proxy = proxy::read(section, directory);
         let secret = signing_secret(section, directory);
-        let min_severity = section.text("min_severity", severity);
-        Some(Self {
-            name: name?,
-            url: url?,
-            secret: secret?.into(),
-            route: Route { min_severity: min_severity.unwrap_or(Severity::Info) },
-            deny_private,
-            proxy,
-        })
+        let route = route::read(section, checks);
+        Some(Self { name: name?, url: url?, secret: secret?.into(), route, deny_private, proxy })
     }
 }
 
@@ -66,12 +64,4 @@ fn signing_secret(section: &mut Section<'_, '_>, directory: &Path) -> Option<Sec
     let key = secret::place(section, "secret", ["secret_file", "secret_env", "secret_credential"])?;
     let secret = secret::fetch(section, key, directory)?;
     section.accept(key, secret::signing_secret(secret))
-}
-
-/// One of the five words.
-pub(super) fn severity(word: &str) -> Result<Severity, Refusal> {
-    Severity::parse(word).ok_or_else(|| {
-        let words = Severity::ALL.map(Severity::as_str);
-        Refusal::of(word, format!("is not one of {}{}", words.join(", "), did_you_mean(word, words)))
-    })
 }

@@ -145,6 +145,42 @@ impl<'e> Section<'_, 'e> {
         self.accept(key, within.ok_or(Refusal { value: Some(number.to_string()), reason }))
     }
 
+    /// The strings in the list at `key` as `parse` understands them, at most `most`; `None` if there is no list. A list that
+    /// is there has something in it.
+    pub(super) fn list<T>(
+        &mut self,
+        key: &'static str,
+        most: usize,
+        parse: impl Fn(&str) -> Result<T, Refusal>,
+    ) -> Option<Vec<T>> {
+        self.know(key);
+        let elements = match self.table.remove(key)? {
+            Value::Array(elements) => elements,
+            other => {
+                self.refuse_type(key, &other, "a list of strings in brackets");
+                return None;
+            }
+        };
+        if elements.is_empty() {
+            self.refuse(key, Refusal::hidden("is empty; leave it out to have everything"));
+        }
+        if elements.len() > most {
+            let reason = format!("has {} entries; at most {most} are allowed", elements.len());
+            self.refuse(key, Refusal::hidden(reason));
+        }
+        let mut values = Vec::new();
+        for element in elements.into_iter().take(most) {
+            match element {
+                Value::String(text) if text.trim().is_empty() => {
+                    self.refuse(key, Refusal::of(&text, "is an empty entry"));
+                }
+                Value::String(text) => values.extend(self.accept(key, parse(&text))),
+                other => self.refuse_type(key, &other, "a list of strings in quotes"),
+            }
+        }
+        Some(values)
+    }
+
     /// The one of `keys` that is given, if any; several are a problem.
     pub(super) fn at_most_one(&mut self, keys: &[&'static str]) -> Option<&'static str> {
         // Every key becomes a known one.
@@ -261,6 +297,11 @@ impl<'e> Section<'_, 'e> {
         if self.is_overridden(key) {
             field = format!("{field} (from {})", self.variable(key));
         }
+        self.reading.problems.push(Problem { field, value: refusal.value, reason: refusal.reason });
+    }
+
+    /// Records what is wrong with a field elsewhere in the file, which only the whole of it shows.
+    pub(super) fn refuse_at(&mut self, field: String, refusal: Refusal) {
         self.reading.problems.push(Problem { field, value: refusal.value, reason: refusal.reason });
     }
 

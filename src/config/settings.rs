@@ -17,7 +17,8 @@ use croner::{
 use url::Url;
 
 use super::{
-    Alerts, Audit, Backup, Probe, Retention, Server, Storage, address, problem::Refusal, section::Section,
+    Alerts, Audit, Backup, Heartbeat, Probe, Retention, Server, Storage, address, problem::Refusal,
+    section::Section,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -53,6 +54,15 @@ const MOST_GRANT_CALLS: u32 = 1_500;
 
 /// The most findings of one audit that may be asked to be told one by one; 0 asks for all.
 const MOST_ALONE: u32 = 100_000;
+
+/// The fewest repeats after which something may be said to flap: what is left of eight hours in stretches of two.
+const LEAST_REPEATS: u32 = 4;
+
+/// The most of them.
+const MOST_REPEATS: u32 = 100;
+
+/// The most due audits that the dead man's switch waits for.
+const MOST_INTERVALS: u32 = 1_000;
 
 /// The moment from which a schedule must fire at least once: 2026-01-01. The present is not read here.
 const SOME_MOMENT: DateTime<Utc> = DateTime::from_timestamp(1_767_225_600, 0).expect("in range");
@@ -146,7 +156,27 @@ impl Retention {
 
 impl Alerts {
     pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
-        Self { group_above: section.number("group_above", 0..=MOST_ALONE).unwrap_or(10) }
+        let remind_after = section.text("remind_after", |text| match text {
+            "0" => Ok(None),
+            _ => duration(text, HOUR, 90 * DAY).map(Some),
+        });
+        let heartbeat = section.text("heartbeat", |text| match humantime::parse_duration(text) {
+            Ok(_) => duration(text, MINUTE, 7 * DAY).map(Heartbeat::Every),
+            Err(_) => schedule(text).map(Heartbeat::At),
+        });
+        let flapping_after = section.number("flapping_after", 0..=MOST_REPEATS).unwrap_or(LEAST_REPEATS);
+        if (1..LEAST_REPEATS).contains(&flapping_after) {
+            let reason = format!("is too low: 0 (never) or {LEAST_REPEATS} to {MOST_REPEATS} are allowed");
+            section.refuse("flapping_after", Refusal { value: Some(flapping_after.to_string()), reason });
+        }
+        Self {
+            group_above: section.number("group_above", 0..=MOST_ALONE).unwrap_or(10),
+            group_drift_above: section.number("group_drift_above", 0..=MOST_ALONE).unwrap_or(25),
+            flapping_after,
+            remind_after: remind_after.unwrap_or(Some(DAY)),
+            dead_man_intervals: section.number("dead_man_intervals", 0..=MOST_INTERVALS).unwrap_or(3),
+            heartbeat,
+        }
     }
 }
 

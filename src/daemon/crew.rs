@@ -1,4 +1,5 @@
-//! Everybody who works by the configuration: one loop an organisation, one a receiver, the keeper, the scheduler.
+//! Everybody who works by the configuration: one loop an organisation, one a receiver, the keeper, the watchman, the
+//! scheduler.
 //!
 //! Enters: a configuration. Leaves: the loops that it asks for. Must never: change half of them. What can fail is in
 //! [`Crew::plan`], which changes nothing; [`Crew::apply`] cannot fail.
@@ -11,13 +12,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{
-    Shared,
+    Shared, clock,
     delivery::{self, Courier},
     fleet::{Change, Fleet, Life},
     keeping::{Keeper, Policies},
     organisation::{Loop, Settings},
     probing::{self, Probing},
     schedule::Schedule,
+    watchman::{self, Watchman},
 };
 use crate::{
     config::{Config, Receiver},
@@ -33,6 +35,7 @@ pub(super) struct Crew {
     receivers: Fleet<Receiver>,
     keeper: Fleet<Policies>,
     probers: Fleet<probing::Settings>,
+    watchman: Fleet<watchman::Settings>,
     ticker: Option<Ticker>,
 }
 
@@ -48,6 +51,7 @@ pub(super) struct Plan {
     receivers: Change<Receiver>,
     keeper: Change<Policies>,
     probers: Change<probing::Settings>,
+    watchman: Change<watchman::Settings>,
     ticker: Option<Ticker>,
 }
 
@@ -61,6 +65,7 @@ impl Crew {
             receivers: Fleet::new(stop),
             keeper: Fleet::new(stop),
             probers: Fleet::new(stop),
+            watchman: Fleet::new(stop),
             ticker: None,
         }
     }
@@ -106,9 +111,19 @@ impl Crew {
                 Ok(Box::pin(probing.run()) as Life)
             })
             .await?;
+        let watchman = self
+            .watchman
+            .plan(
+                BTreeMap::from([("watchman".to_owned(), watchman::Settings::of(config))]),
+                async |settings, stop| {
+                    let watchman = Watchman::new(settings, shared, clock::now())?;
+                    Ok(Box::pin(watchman.run(stop)) as Life)
+                },
+            )
+            .await?;
         let ticks_so = self.ticker.as_ref().is_some_and(|now| now.expression == config.audit.schedule);
         let ticker = if ticks_so { None } else { Some(self.start_ticking(&schedule, config).await?) };
-        Ok(Plan { orgs, receivers, keeper, probers, ticker })
+        Ok(Plan { orgs, receivers, keeper, probers, watchman, ticker })
     }
 
     async fn start_ticking(&self, schedule: &Schedule, config: &Config) -> anyhow::Result<Ticker> {
@@ -130,6 +145,7 @@ impl Crew {
         self.orgs.apply(plan.orgs);
         self.keeper.apply(plan.keeper);
         self.probers.apply(plan.probers);
+        self.watchman.apply(plan.watchman);
     }
 
     /// Who ended by itself; nobody should.
@@ -137,7 +153,10 @@ impl Crew {
         let org = self.orgs.ended().map(|name| format!("the audits of {name}"));
         let receiver = || self.receivers.ended().map(|name| format!("the deliveries to {name}"));
         let prober = || self.probers.ended().map(|name| format!("the probes of {name}"));
-        org.or_else(receiver).or_else(|| self.keeper.ended().map(str::to_owned)).or_else(prober)
+        org.or_else(receiver)
+            .or_else(|| self.keeper.ended().map(str::to_owned))
+            .or_else(prober)
+            .or_else(|| self.watchman.ended().map(str::to_owned))
     }
 
     /// Waits until all have ended; `stop` should be cancelled.
@@ -149,6 +168,7 @@ impl Crew {
         self.receivers.drain().await;
         self.keeper.drain().await;
         self.probers.drain().await;
+        self.watchman.drain().await;
     }
 }
 

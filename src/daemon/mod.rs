@@ -19,6 +19,7 @@ mod reload;
 pub mod schedule;
 mod service;
 mod storage;
+mod watchman;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 

@@ -68,6 +68,12 @@ impl Surroundings {
     pub(super) fn of(config: &Config) -> Self {
         Self { addressing: Arc::new(Addressing::of(config)), orgs: config.orgs.len() }
     }
+
+    /// Nobody listens and nothing is audited.
+    #[cfg(test)]
+    pub(super) fn none() -> Self {
+        Self { addressing: Arc::default(), orgs: 0 }
+    }
 }
 
 /// One organisation's loop.

@@ -11,8 +11,7 @@ use tracing::warn;
 
 use super::{Shared, clock, schedule::Schedule};
 use crate::{
-    config::{Config, Problems},
-    domain::checks::CHECKS,
+    config::{Config, Problems, unheard},
     telemetry::Metrics,
     web::{self, Health, OrgLine},
 };
@@ -46,8 +45,7 @@ pub(super) fn lines(error: &anyhow::Error) -> Vec<String> {
 
 /// Shows every series of a configuration that is in use from now on, and says what is odd in it.
 pub(super) fn announce(metrics: &Metrics, config: &Config, now: DateTime<Utc>) {
-    let own = config.checks.iter().map(|check| (check.words.id.as_str(), check.words.severity));
-    let checks: Vec<_> = CHECKS.iter().map(|check| (check.id, check.severity)).chain(own).collect();
+    let checks: Vec<_> = config.every_check().collect();
     metrics.preset(&orgs(config), &receivers(config), &checks);
     metrics.config_loaded(now);
     let seconds = longest_gap(config, now).to_std().unwrap_or_default().as_secs_f64();
@@ -55,6 +53,9 @@ pub(super) fn announce(metrics: &Metrics, config: &Config, now: DateTime<Utc>) {
         metrics.interval(&org.name, seconds);
     }
     forget_others(metrics, config);
+    for warning in unheard(config) {
+        warn!("{warning}");
+    }
     for org in &config.orgs {
         for warning in &org.contracts.warnings {
             warn!(org = %org.name, "a contract is odd: {warning}");

@@ -4,13 +4,15 @@
 //! Must never: hold a secret, or grow without bound. Long lists are cut, the weightiest entries first, and the
 //! totals say what was left out.
 
-use std::{collections::BTreeMap, sync::Arc};
+pub mod news;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
 use super::{
-    Severity,
+    Gap, Severity,
     event::{Affected, CauseKind, Event, Gain},
     evidence::{Digester, Hash},
     finding::Finding,
@@ -29,29 +31,47 @@ const ENTRIES: usize = 40;
 pub enum MessageKind {
     /// The configuration changed.
     DriftDetected,
+    /// Many subjects changed at once.
+    DriftGrouped,
+    /// A subject goes back and forth.
+    DriftFlapping,
     /// A check failed that did not before.
     FindingOpened,
     /// A check that failed passes now.
     FindingResolved,
-    /// An audit recorded nothing.
+    /// A finding comes and goes. It counts as open until it is told as resolved.
+    FindingFlapping,
+    /// Findings are open for long.
+    FindingReminder,
+    /// An audit recorded nothing, or none was complete for too long.
     AuditFailed,
     /// Audits record again.
     AuditRecovered,
     /// The first audit of an organisation.
     BaselineRecorded,
+    /// Messages for another receiver were given up.
+    DeliveryDead,
+    /// The daemon lives.
+    Heartbeat,
     /// Somebody asked whether the receiver is reached (`doctor --send-test`). It tells of no organisation.
     Test,
 }
 
 impl MessageKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 13] = [
         Self::DriftDetected,
+        Self::DriftGrouped,
+        Self::DriftFlapping,
         Self::FindingOpened,
         Self::FindingResolved,
+        Self::FindingFlapping,
+        Self::FindingReminder,
         Self::AuditFailed,
         Self::AuditRecovered,
         Self::BaselineRecorded,
+        Self::DeliveryDead,
+        Self::Heartbeat,
         Self::Test,
     ];
 
@@ -59,11 +79,17 @@ impl MessageKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::DriftDetected => "drift.detected",
+            Self::DriftGrouped => "drift.grouped",
+            Self::DriftFlapping => "drift.flapping",
             Self::FindingOpened => "finding.opened",
             Self::FindingResolved => "finding.resolved",
+            Self::FindingFlapping => "finding.flapping",
+            Self::FindingReminder => "finding.reminder",
             Self::AuditFailed => "audit.failed",
             Self::AuditRecovered => "audit.recovered",
             Self::BaselineRecorded => "baseline.recorded",
+            Self::DeliveryDead => "delivery.dead",
+            Self::Heartbeat => "heartbeat",
             Self::Test => "test",
         }
     }
@@ -176,47 +202,6 @@ pub fn drift(head: &Letterhead<'_>, event: &Event) -> Message {
     head.message(MessageKind::DriftDetected, event.id.clone(), order_key, event.severity, &summary, data)
 }
 
-/// Findings that opened or resolved in one audit: each by itself, or all in one message if they are more than
-/// `group_above` (0: always each by itself).
-pub fn findings(
-    head: &Letterhead<'_>,
-    kind: MessageKind,
-    findings: &[Arc<Finding>],
-    group_above: u32,
-) -> Vec<Message> {
-    let word = if kind == MessageKind::FindingResolved { "resolved" } else { "opened" };
-    if group_above == 0 || u32::try_from(findings.len()).is_ok_and(|count| count <= group_above) {
-        return findings
-            .iter()
-            .map(|finding| {
-                let summary = format!("{word}: {}", finding.title);
-                let data = json!({ "findings": [finding], "total": 1 });
-                let key = format!("finding:{}", finding.uid);
-                head.message(kind, head.id(kind, &finding.uid), key, finding.severity, &summary, data)
-            })
-            .collect();
-    }
-    let mut by_severity: BTreeMap<Severity, usize> = BTreeMap::new();
-    let mut by_check: BTreeMap<&str, usize> = BTreeMap::new();
-    for finding in findings {
-        *by_severity.entry(finding.severity).or_default() += 1;
-        *by_check.entry(&finding.check).or_default() += 1;
-    }
-    let mut sorted: Vec<&Arc<Finding>> = findings.iter().collect();
-    sorted.sort_by(|one, other| other.severity.cmp(&one.severity).then_with(|| one.uid.cmp(&other.uid)));
-    let severity = sorted.first().map_or(Severity::Info, |finding| finding.severity);
-    sorted.truncate(ENTRIES / 2);
-    let summary = format!("{} findings {word} in one audit", findings.len());
-    let data = json!({
-        "findings": sorted,
-        "total": findings.len(),
-        "by_severity": by_severity,
-        "by_check": by_check,
-    });
-    let key = format!("findings:{}", head.org);
-    vec![head.message(kind, head.id(kind, "group"), key, severity, &summary, data)]
-}
-
 /// The first audit of an organisation: what is there, in counts. Everything later is told as a change of it.
 pub fn baseline<'a>(
     head: &Letterhead<'_>,
@@ -249,11 +234,18 @@ pub fn failed(head: &Letterhead<'_>, reason: &str, detail: &str) -> Message {
     head.message(kind, head.id(kind, reason), order_of(head), Severity::High, &summary, data)
 }
 
-/// Audits are recorded again.
-pub fn recovered(head: &Letterhead<'_>) -> Message {
+/// Audits are recorded again; complete ones, without `gaps`.
+pub fn recovered(head: &Letterhead<'_>, gaps: &[Gap]) -> Message {
     let kind = MessageKind::AuditRecovered;
-    let data = json!({});
-    head.message(kind, head.id(kind, ""), order_of(head), Severity::High, "audits are recorded again", data)
+    let facts: BTreeSet<&str> = gaps.iter().map(|gap| gap.fact.as_str()).collect();
+    let summary = if facts.is_empty() {
+        "audits are recorded again".to_owned()
+    } else {
+        let list: Vec<&str> = facts.iter().copied().collect();
+        format!("audits are recorded again, without some facts ({})", list.join(", "))
+    };
+    let data = json!({ "complete": facts.is_empty(), "gaps": facts });
+    head.message(kind, head.id(kind, ""), order_of(head), Severity::High, &summary, data)
 }
 
 /// Whether a receiver is reached. It is sent at once and never recorded: it says nothing that could be evidence.

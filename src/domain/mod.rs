@@ -28,6 +28,7 @@ pub mod retention;
 pub mod rotation;
 pub mod route;
 pub mod snapshot;
+pub mod telling;
 pub mod usage;
 
 #[cfg(test)]

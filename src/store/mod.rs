@@ -33,6 +33,7 @@ mod record;
 mod retain;
 #[cfg(test)]
 mod tests;
+mod told;
 mod verify;
 
 use std::{

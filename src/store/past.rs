@@ -16,7 +16,7 @@ use super::{
     Store, body,
     decoded::Decoded,
     error::{Error, Problem},
-    hash, observed, time,
+    hash, observed, time, told,
 };
 use crate::domain::{
     Fact, Gap,
@@ -25,6 +25,7 @@ use crate::domain::{
     finding::Finding,
     rotation::Turns,
     snapshot::{Change, EntityKey, EntityKind, RestoreError, Snapshot, Version},
+    telling::Told,
     usage::Tally,
 };
 
@@ -75,6 +76,8 @@ pub struct History {
     pub turns: Turns,
     /// What clients called, as last counted.
     pub usage: Option<Tally>,
+    /// What was told lately.
+    pub told: Told,
 }
 
 impl Store {
@@ -104,6 +107,7 @@ impl Store {
                 failing: failures > 0,
                 turns: observed::read_turns(&mut transaction, org).await?,
                 usage: observed::read_usage(&mut transaction, org).await?,
+                told: told::read(&mut transaction, org).await?,
             })
         };
         self.named(history.await)

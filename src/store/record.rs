@@ -17,7 +17,7 @@ use super::{
     body::{finding_body, gaps_body},
     error::{Error, Problem},
     observed::{self, Observations},
-    outbox,
+    outbox, told,
 };
 use crate::domain::{
     ClientId, Fact, Gap,
@@ -28,6 +28,7 @@ use crate::domain::{
     message::Message,
     rotation::Turns,
     snapshot::{Change, EntityKind},
+    telling::Noted,
     usage::Tally,
 };
 
@@ -76,6 +77,8 @@ pub struct Record<'a> {
     pub pending_removals: &'a BTreeSet<(Fact, String)>,
     /// What was observed beside the configuration.
     pub observations: Observations<'a>,
+    /// What is to be remembered of having told the messages.
+    pub noted: &'a Noted,
     /// Calls to the platform.
     pub api_calls: u32,
     /// Clients seen.
@@ -170,6 +173,7 @@ struct Rows {
     turns: Turns,
     gone: Vec<ClientId>,
     usage: Option<Tally>,
+    noted: Noted,
 }
 
 impl From<&Record<'_>> for Rows {
@@ -196,6 +200,7 @@ impl From<&Record<'_>> for Rows {
             turns: record.observations.turns.clone(),
             gone: record.observations.gone.to_vec(),
             usage: record.observations.usage.cloned(),
+            noted: record.noted.clone(),
         }
     }
 }
@@ -215,6 +220,7 @@ impl Rows {
         if let Some(usage) = &self.usage {
             observed::write_usage(connection, org, usage).await?;
         }
+        told::write(connection, org, &self.noted, self.complete, self.at).await?;
         outbox::forget(connection, self.at.timestamp_millis()).await?;
         outbox::enqueue(connection, &self.messages, self.at.timestamp_millis()).await
     }
@@ -454,7 +460,7 @@ async fn write_object_counts(
 }
 
 /// The number that stands for an organisation's name, given out at its first audit.
-async fn org_number(connection: &mut SqliteConnection, name: &str) -> Result<i64, Problem> {
+pub(super) async fn org_number(connection: &mut SqliteConnection, name: &str) -> Result<i64, Problem> {
     if let Some(number) = super::past::org_number(connection, name).await? {
         return Ok(number);
     }

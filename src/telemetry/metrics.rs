@@ -19,6 +19,7 @@ use super::{
 use crate::domain::{
     Severity,
     event::CauseKind,
+    message::MessageKind,
     probe::{Expectation, Prediction, Verdict},
 };
 
@@ -129,6 +130,7 @@ pub struct Metrics {
     api_retries: IntCounterVec,
     probes: IntCounterVec,
     probe_predictions: IntCounterVec,
+    alerts_unheard: IntCounterVec,
     delivery_attempts: IntCounterVec,
     delivery_failures: IntCounterVec,
     missed_runs: IntCounterVec,
@@ -186,6 +188,7 @@ impl Metrics {
             api_retries: counter(series::API_RETRIES)?,
             probes: counter(series::PROBES)?,
             probe_predictions: counter(series::PROBE_PREDICTIONS)?,
+            alerts_unheard: counter(series::ALERTS_UNHEARD)?,
             delivery_attempts: counter(series::DELIVERY_ATTEMPTS)?,
             delivery_failures: counter(series::DELIVERY_FAILURES)?,
             missed_runs: counter(series::SCHEDULER_MISSED_RUNS)?,
@@ -222,6 +225,9 @@ impl Metrics {
             for reason in DELIVERY_FAILURE_REASONS {
                 self.delivery_failures.with_label_values(&[receiver.as_str(), reason]);
             }
+        }
+        for kind in MessageKind::ALL {
+            self.alerts_unheard.with_label_values(&[kind.as_str()]);
         }
         for cause in API_RETRY_CAUSES {
             self.api_retries.with_label_values(&[cause]);
@@ -373,6 +379,11 @@ impl Metrics {
     /// Whether a receiver is left alone: it rests after failures, or is disabled.
     pub fn circuit(&self, receiver: &str, is_open: bool) {
         self.values().receivers.entry(receiver.to_owned()).or_default().circuit_open = is_open;
+    }
+
+    /// So many things of a kind were to be told, and no receiver wanted them.
+    pub fn alerts_unheard(&self, kind: MessageKind, count: u64) {
+        self.alerts_unheard.with_label_values(&[kind.as_str()]).inc_by(count);
     }
 
     /// One attempt to deliver.

@@ -71,6 +71,7 @@ pub const SERIES: &[Series] = &[
     PROBES,
     PROBE_PREDICTIONS,
     PROBE_LAST_RUN,
+    ALERTS_UNHEARD,
     OUTBOX_MESSAGES,
     OUTBOX_OLDEST_PENDING,
     DELIVERY_ATTEMPTS,
@@ -192,6 +193,11 @@ pub(super) const PROBE_LAST_RUN: Series = Series::gauge(
     "scopewarden_probe_last_run_timestamp_seconds",
     &["org"],
     "Unix time at which the probes of an organisation's clients last ended.",
+);
+pub(super) const ALERTS_UNHEARD: Series = Series::counter(
+    "scopewarden_alerts_unheard_total",
+    &["type"],
+    "Things to be told that the routes of all receivers left out, by the type of message that would have told them.",
 );
 pub(super) const OUTBOX_MESSAGES: Series =
     Series::gauge("scopewarden_outbox_messages", &["receiver", "state"], "Alerts held for a receiver.");

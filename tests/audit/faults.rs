@@ -105,6 +105,10 @@ async fn an_optional_fact_that_fails_is_a_gap_and_its_last_value_stays() {
         org.restart();
         let back = org.audit().await;
         assert!(back.complete && back.events.is_empty());
+        // Nobody is told that something cannot be told: no finding, no change.
+        let rows = org.store.outbox(None, None, 100).await.unwrap();
+        let kinds: Vec<&str> = rows.iter().map(|row| row.kind.as_str()).collect();
+        assert_eq!(kinds, ["baseline.recorded"], "{kind} on {endpoint}");
     }
 }
 

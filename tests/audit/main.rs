@@ -9,6 +9,7 @@
 //! - `reach`: escalation, divisions, scopes, `who-can` and `what-if` against what the platform does.
 //! - `probes`: live tests with clients' own tokens, judged against what the simulator knows.
 //! - `observed`: grants from the clients' own side, and what clients called.
+//! - `telling`: what is told of what goes back and forth.
 //! - `secrets`: no secret leaves the request that needs it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
@@ -24,3 +25,4 @@ mod probes;
 mod reach;
 mod secrets;
 mod story;
+mod telling;

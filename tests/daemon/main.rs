@@ -2,7 +2,7 @@
 //!
 //! - `stage`: an organisation, a receiver, a folder. - `stop`: SIGTERM in every phase. - `reload`: SIGHUP with good and
 //!   bad configurations. - `notify`: what systemd is told. - `several`: organisations side by side, one of them in
-//!   trouble. - `probing`: probes by the schedule.
+//!   trouble. - `probing`: probes by the schedule. - `watching`: what is told beside the audits.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, in its helping functions too")]
 #![expect(clippy::print_stderr, reason = "who reads a failure needs the daemon's log")]
@@ -17,3 +17,4 @@ mod reload;
 mod several;
 mod stage;
 mod stop;
+mod watching;

@@ -72,9 +72,11 @@ impl Home {
     pub(crate) fn configure(&self, storage: &str, sections: &str) {
         let audit = if sections.contains("[audit]") { "" } else { "[audit]\nschedule = \"* * * * * *\"\n" };
         let listen = if sections.contains("[server]") { "" } else { "[server]\nlisten = \"127.0.0.1:0\"\n" };
+        // What is edited back and forth each second is to be told each time.
+        let alerts = if sections.contains("[alerts]") { "" } else { "[alerts]\nflapping_after = 0\n" };
         let database = self.database();
         let text = format!(
-            "[storage]\nurl = \"sqlite://{}\"\n{storage}\n{listen}{audit}{sections}",
+            "[storage]\nurl = \"sqlite://{}\"\n{storage}\n{listen}{audit}{alerts}{sections}",
             database.display()
         );
         // Whole or not at all: a daemon may be reading it.

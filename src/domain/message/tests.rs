@@ -1,11 +1,12 @@
 //! What receivers get, and that it stays small.
 
-use super::*;
+use std::sync::Arc;
+
+use super::{news::FindingNews, *};
 use crate::domain::{
     drift,
     finding::{ClientRef, Status, uid},
     fixtures::{self, client, role},
-    route::Route,
 };
 
 fn head() -> Letterhead<'static> {
@@ -91,20 +92,26 @@ fn a_catalogue_of_thousands_is_cut_and_says_so() {
     assert_eq!(body(&message)["data"]["totals"]["cause.permissions.added"], 4_999);
 }
 
+/// Messages about findings that do not flap.
+fn told(list: &[Arc<Finding>], group_above: u32) -> Vec<Message> {
+    let list: Vec<FindingNews> =
+        list.iter().map(|finding| FindingNews { finding: Arc::clone(finding), flapping: None }).collect();
+    let list: Vec<&FindingNews> = list.iter().collect();
+    news::findings(&head(), MessageKind::FindingOpened, &list, group_above)
+}
+
 #[test]
 fn few_findings_are_told_one_by_one_and_many_together() {
     let list: Vec<Arc<Finding>> = (0..10).map(|n| finding(n, Severity::High).into()).collect();
     for (group_above, want) in [(10, 10), (9, 1), (1, 1), (0, 10)] {
-        let messages = findings(&head(), MessageKind::FindingOpened, &list, group_above);
-        assert_eq!(messages.len(), want, "above {group_above}");
+        assert_eq!(told(&list, group_above).len(), want, "above {group_above}");
     }
-    let messages = findings(&head(), MessageKind::FindingOpened, &list, 10);
-    assert_eq!(body(&messages[0])["data"]["findings"][0]["uid"], json!(list[0].uid));
+    assert_eq!(body(&told(&list, 10)[0])["data"]["findings"][0]["uid"], json!(list[0].uid));
 
     let mut list: Vec<Arc<Finding>> = (0..500).map(|n| finding(n, Severity::Low).into()).collect();
     list.push(finding(999, Severity::Critical).into());
-    assert_eq!(findings(&head(), MessageKind::FindingOpened, &list, 0).len(), 501);
-    let messages = findings(&head(), MessageKind::FindingOpened, &list, 10);
+    assert_eq!(told(&list, 0).len(), 501);
+    let messages = told(&list, 10);
     let [message] = &messages[..] else { panic!("one message") };
     assert_eq!(message.severity, Severity::Critical);
     assert!(message.body.len() < 20_000, "{} bytes", message.body.len());
@@ -115,15 +122,52 @@ fn few_findings_are_told_one_by_one_and_many_together() {
 }
 
 #[test]
-fn severity_chooses_receivers_but_never_hides_the_state_of_audits() {
-    let from = |min_severity| Route { min_severity };
-    let opened =
-        &findings(&head(), MessageKind::FindingOpened, &[finding(1, Severity::Medium).into()], 10)[0];
-    assert!(from(Severity::Medium).wants(opened) && !from(Severity::High).wants(opened));
-    for message in
-        [baseline(&head(), 3, 2, &[]), failed(&head(), "auth", "the secret was refused"), recovered(&head())]
-    {
-        assert!(from(Severity::Critical).wants(&message), "{:?}", message.kind);
+fn a_message_about_other_things_has_another_id() {
+    let list: Vec<Arc<Finding>> = (0..10).map(|n| finding(n, Severity::High).into()).collect();
+    let id = |list: &[Arc<Finding>]| told(list, 1)[0].id.clone();
+    let mut turned = list.clone();
+    turned.reverse();
+    assert_eq!(id(&list), id(&turned), "whatever the order");
+    assert_ne!(id(&list), id(&list[1..]));
+}
+
+#[test]
+fn five_hundred_changes_are_one_short_message() {
+    let roles = (0..500).map(|n| {
+        let more = if n == 7 { "authorization:role:edit" } else { "routing:queue:view" };
+        role(&format!("r{n:03}")).can(more)
+    });
+    let clients = || [client("a").grant("r007", "*")];
+    let before = fixtures::snapshot(clients(), (0..500).map(|n| role(&format!("r{n:03}"))));
+    let after = fixtures::snapshot(clients(), roles);
+    let events = drift::between("acme", "a-1", &before, &after);
+    let message = news::drift_grouped(&head(), &events.iter().collect::<Vec<_>>());
+    assert!(message.body.len() < 20_000, "{} bytes", message.body.len());
+    let data = &body(&message)["data"];
+    assert_eq!((&data["total"], &data["by_cause"]["role_permissions_changed"]), (&json!(500), &json!(500)));
+    assert_eq!(data["events"][0]["subject"]["id"], "r007", "the weightiest is first");
+    assert!(data["events"][0]["id"].is_string() && data["events"][0]["delta"].is_string());
+    assert_eq!(data["events"].as_array().unwrap().len(), 20);
+}
+
+#[test]
+fn what_tells_of_audits_says_what_it_is() {
+    let gap = Gap {
+        fact: crate::domain::Fact::Divisions,
+        subject: None,
+        reason: "server".to_owned(),
+        detail: "503".to_owned(),
+        stale_since: None,
+    };
+    let partly = recovered(&head(), &[gap]);
+    assert_eq!(body(&partly)["data"]["gaps"], json!(["divisions"]));
+    assert_eq!(body(&partly)["data"]["complete"], false);
+    for message in [
+        baseline(&head(), 3, 2, &[]),
+        failed(&head(), "auth", "the secret was refused"),
+        recovered(&head(), &[]),
+        partly,
+    ] {
         assert_eq!(body(&message)["type"], message.kind.as_str());
     }
 }

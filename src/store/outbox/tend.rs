@@ -83,7 +83,11 @@ impl Store {
             Box::pin(async move {
                 let mut update =
                     QueryBuilder::new("UPDATE delivery SET state = 'pending', attempt = 0, queued_ms = ");
-                update.push_bind(now).push(", next_ms = ").push_bind(now).push(", settled_ms = NULL");
+                update
+                    .push_bind(now)
+                    .push(", next_ms = ")
+                    .push_bind(now)
+                    .push(", settled_ms = NULL, death_told = 0");
                 apply(connection, update, &which, receiver.as_deref()).await
             })
         })

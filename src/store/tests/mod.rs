@@ -10,6 +10,7 @@ mod reading;
 mod recording;
 mod retaining;
 mod tampering;
+mod told;
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -26,6 +27,7 @@ use crate::domain::{
     inventory::ObjectCounts,
     message::{Message, MessageKind},
     snapshot::Snapshot,
+    telling::Noted,
 };
 
 pub(super) async fn store() -> (TempDir, Store) {
@@ -52,6 +54,7 @@ pub(super) struct Audit {
     pub(super) messages: Vec<(Message, Vec<String>)>,
     pub(super) object_counts: Option<ObjectCounts>,
     pub(super) pending_removals: BTreeSet<(Fact, String)>,
+    pub(super) noted: Noted,
 }
 
 impl Audit {
@@ -108,6 +111,7 @@ impl Audit {
             object_counts: self.object_counts.as_ref(),
             pending_removals: &self.pending_removals,
             observations,
+            noted: &self.noted,
             api_calls: 8,
             clients: u32::try_from(self.snapshot.clients.len()).unwrap(),
             roles: u32::try_from(self.snapshot.roles.len()).unwrap(),

@@ -127,6 +127,7 @@ impl Site {
             object_counts: None,
             pending_removals: &BTreeSet::new(),
             observations: crate::store::Observations::NONE,
+            noted: &crate::domain::telling::Noted::default(),
             api_calls: 8,
             clients: 21,
             roles: 12,
