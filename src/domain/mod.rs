@@ -10,6 +10,7 @@ pub mod access;
 pub mod catalogue;
 pub mod checks;
 pub mod contract;
+pub mod decision;
 pub mod drift;
 pub mod event;
 pub mod evidence;

@@ -45,6 +45,7 @@ fn finding(client: &str, key: &str, status: Status) -> Finding {
         status,
         severity: Severity::Critical,
         muted: false,
+        marks: crate::domain::decision::Marks::default(),
         client: ClientRef { id: client.into(), name: client.to_owned() },
         key: key.to_owned(),
         title: "title".to_owned(),

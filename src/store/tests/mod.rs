@@ -131,6 +131,7 @@ pub(super) fn finding(client: &str, evidence: &str) -> Finding {
         status: Status::Fail,
         severity: Severity::High,
         muted: false,
+        marks: crate::domain::decision::Marks::default(),
         client: ClientRef { id: client.into(), name: format!("Client {client}") },
         key: "r1".to_owned(),
         title: "It holds the Admin role".to_owned(),

@@ -178,6 +178,7 @@ fn finding(org: &str, name: &str, check: &str, severity: Severity) -> Finding {
         status: Status::Fail,
         severity,
         muted: false,
+        marks: crate::domain::decision::Marks::default(),
         client,
         key: String::new(),
         title: format!("{name} fails {check}"),

@@ -1,0 +1,1 @@
+//! Decisions, case by case and as laws.
