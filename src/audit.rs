@@ -5,6 +5,7 @@
 //! the connection. The past is read once at the start, and everything is written once at the end.
 
 mod analysis;
+pub mod deciding;
 pub mod proposal;
 
 use std::{
@@ -18,7 +19,7 @@ use tracing::{Instrument as _, info, info_span, warn};
 use uuid::{NoContext, Timestamp, Uuid};
 
 use self::analysis::{Analysis, Input, Looks};
-pub use self::analysis::{Seen, gauges};
+pub use self::analysis::{Seen, gauges, shown};
 use crate::{
     collect::{self, Collector},
     config::{self, Config, Org},
@@ -40,6 +41,9 @@ use crate::{
     store::{self, Failure, History, Store},
     telemetry::{AuditGauges, Metrics},
 };
+
+/// How often an audit is worked out anew because somebody decided about findings while it ran.
+const DECIDED_MEANWHILE: usize = 3;
 
 /// The longest span of calls that is looked at; a count may be some days old.
 const COUNTED: TimeDelta = TimeDelta::days(100);
@@ -107,6 +111,28 @@ impl Addressing {
             link: config.server.external_url.to_string(),
         }
     }
+
+    /// More findings than this are one message; 0: each is one.
+    pub fn group_above(&self) -> u32 {
+        self.group_above
+    }
+
+    /// Where people read more.
+    pub fn link(&self) -> &str {
+        &self.link
+    }
+
+    /// Each message with the receivers that want it.
+    pub fn address(&self, messages: Vec<Message>) -> Vec<(Message, Vec<String>)> {
+        messages
+            .into_iter()
+            .map(|message| {
+                let wanted = self.receivers.iter().filter(|(_, route)| route.wants(&message));
+                let receivers = wanted.map(|(name, _)| name.clone()).collect();
+                (message, receivers)
+            })
+            .collect()
+    }
 }
 
 /// A recorded audit, in the JSON shape that users see.
@@ -169,6 +195,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// What it concluded from is not what people decided any more.
+    fn was_decided_meanwhile(&self) -> bool {
+        matches!(self, Self::Store(error) if matches!(error.problem, store::Problem::Decided { .. }))
+    }
+
     /// One of `telemetry::AUDIT_FAILURE_REASONS`.
     pub fn reason(&self) -> &'static str {
         match self {
@@ -253,7 +284,13 @@ impl Auditor {
         self.trouble = None;
         self.metrics.audit_started(&self.org, now);
         let work = async {
-            let result = self.stages(&audit, limit, watch, clock).await;
+            let mut result = self.stages(&audit, limit, watch, clock).await;
+            let mut tries = 0;
+            while tries < DECIDED_MEANWHILE && result.as_ref().is_err_and(Error::was_decided_meanwhile) {
+                info!("somebody decided about findings meanwhile; the audit is worked out anew");
+                tries += 1;
+                result = self.stages(&audit, limit, watch, clock).await;
+            }
             if let Err(error) = &result {
                 self.trouble = self.fail(&audit, error, clock).await.err();
             }
@@ -332,12 +369,14 @@ impl Auditor {
             looks: Looks { grants: self.observing.grant_calls != Some(0), usage: self.observing.usage },
         };
         // Pure and busy: away from the threads that serve HTTP.
-        let analysis = tokio::task::spawn_blocking(move || analysis::conclude(input))
+        let mut analysis = tokio::task::spawn_blocking(move || analysis::conclude(input))
             .await
             .map_err(|error| Error::Analysis(error.to_string()))?;
+        let lived = self.store.failed_before(&self.org, &analysis.opened()).await?;
+        analysis.failed_before(&lived);
         let messages =
             analysis.messages(&self.letterhead(audit, analysis.chain, at), self.addressing.group_above);
-        let messages = self.address(messages);
+        let messages = self.addressing.address(messages);
         let analyse = lap.ms();
         let timings = Timings { recall, collect, analyse, record: 0 };
         Ok(Concluded { analysis, messages, at, api_calls, timings })
@@ -386,18 +425,6 @@ impl Auditor {
         Letterhead { org: &self.org, audit, chain_head, at, link: &self.addressing.link }
     }
 
-    /// Each message with the receivers that want it.
-    fn address(&self, messages: Vec<Message>) -> Vec<(Message, Vec<String>)> {
-        messages
-            .into_iter()
-            .map(|message| {
-                let wanted = self.addressing.receivers.iter().filter(|(_, route)| route.wants(&message));
-                let receivers = wanted.map(|(name, _)| name.clone()).collect();
-                (message, receivers)
-            })
-            .collect()
-    }
-
     fn gauge(&self, report: &Report, gauges: AuditGauges, clock: Clock) {
         for event in &report.events {
             self.metrics.drift(&self.org, event.cause.kind);
@@ -443,7 +470,7 @@ impl Auditor {
             Vec::new()
         } else {
             let head = history.past.map_or(Hash::GENESIS, |past| past.chain);
-            self.address(vec![message::failed(&self.letterhead(audit, head, at), reason, detail)])
+            self.addressing.address(vec![message::failed(&self.letterhead(audit, head, at), reason, detail)])
         };
         let org = &self.org;
         self.store

@@ -10,13 +10,14 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-use super::{Report, Timings};
+use super::{Report, Timings, deciding};
 use crate::{
     domain::{
         ClientId, Gap,
         access::{Access, acts_by_roles},
         checks,
         contract::{Contract, Declared, companion::Companions},
+        decision::{self, Ledger, Settled, revert},
         drift,
         event::Event,
         evidence::{self, Hash, Link},
@@ -29,8 +30,8 @@ use crate::{
         snapshot::{Change, Settings, Snapshot},
         usage::{Tally, Usage},
     },
-    store::{History, Observations, Record, gaps_body, recorded_digest},
-    telemetry::AuditGauges,
+    store::{Book, Decided, History, Observations, Record, entry_hash, gaps_body, recorded_digest},
+    telemetry::{AuditGauges, FindingGauges},
 };
 
 /// Everything that a conclusion rests on.
@@ -71,6 +72,10 @@ pub(super) struct Analysis {
     changes: Vec<Change>,
     events: Vec<Event>,
     life: Lifecycle,
+    /// What became of people's decisions, and what is told.
+    settled: Settled,
+    /// The last decision that was known.
+    decided: i64,
     /// Findings that end: told as resolved, or only dropped.
     closed: Vec<Arc<Finding>>,
     configuration: Hash,
@@ -152,11 +157,15 @@ pub(super) fn conclude(input: Input) -> Analysis {
     };
     let found = checks::evaluate(&context);
     let seen = |client: &_| snapshot.clients.contains_key(client);
-    let life = finding::lifecycle(history.findings, found, &seen, at);
+    let mut life = finding::lifecycle(history.findings, found, &seen, at);
+    let Book { ledger, unsealed, last } = history.book;
+    let settled = decision::settle(ledger, &mut life, &|cause| revert::stands(cause, snapshot), at);
     let closed: Vec<Arc<Finding>> = life.resolved.iter().chain(&life.dropped).cloned().collect();
 
     let configuration = snapshot.digest();
     let recorded = recorded_digest(&events, &life.opened, &life.updated, &closed);
+    let sealed: Vec<Hash> = unsealed.into_iter().chain(settled.endings.iter().map(entry_hash)).collect();
+    let recorded = evidence::with_decisions(recorded, &sealed);
     let link = Link {
         org: &org,
         audit: &audit,
@@ -174,6 +183,8 @@ pub(super) fn conclude(input: Input) -> Analysis {
         changes,
         events,
         life,
+        settled,
+        decided: last,
         closed,
         configuration,
         recorded,
@@ -204,13 +215,21 @@ impl Analysis {
             return messages;
         }
         messages.extend(self.events.iter().map(|event| message::drift(head, event)));
-        for (kind, findings) in [
-            (MessageKind::FindingOpened, &self.life.opened),
-            (MessageKind::FindingResolved, &self.life.resolved),
-        ] {
-            messages.extend(message::findings(head, kind, findings, group_above));
-        }
+        let Settled { opened, reopened, resolved, .. } = &self.settled;
+        messages.extend(message::findings(head, MessageKind::FindingOpened, opened, group_above));
+        messages.extend(deciding::news(head, MessageKind::FindingReopened, reopened, group_above, ""));
+        messages.extend(message::findings(head, MessageKind::FindingResolved, resolved, group_above));
         messages
+    }
+
+    /// Uids of findings whose alert opens for the first time, as far as is known.
+    pub(super) fn opened(&self) -> Vec<&str> {
+        self.settled.opened.iter().map(|finding| finding.uid.as_str()).collect()
+    }
+
+    /// Which of those failed in an earlier life.
+    pub(super) fn failed_before(&mut self, uids: &BTreeSet<String>) {
+        self.settled.failed_before(uids);
     }
 
     /// What is to be written.
@@ -247,6 +266,7 @@ impl Analysis {
                 gone: &self.gone,
                 usage: self.counted.as_ref(),
             },
+            decided: Decided { last: self.decided, made: &self.settled.endings },
             api_calls,
             clients: count(self.observed.snapshot.clients.len()),
             roles: count(self.observed.snapshot.roles.len()),
@@ -256,7 +276,8 @@ impl Analysis {
     /// What the metrics show; how long it took is for the caller to add.
     pub(super) fn gauges(&self, at: DateTime<Utc>) -> AuditGauges {
         let open = self.life.open.iter().map(Arc::as_ref);
-        gauges(&self.observed.snapshot, open, &self.observed.gaps, self.seen, at)
+        let ledger = &self.settled.ledger;
+        gauges(&self.observed.snapshot, shown(open, ledger, at), &self.observed.gaps, self.seen, at)
     }
 
     pub(super) fn into_report(
@@ -306,10 +327,29 @@ impl Seen {
     }
 }
 
-/// What the metrics show of a recorded audit, fresh or restored from the store. `duration_s` is left at 0.
-pub fn gauges<'a>(
-    snapshot: &Snapshot,
+/// What the metrics show of open findings, which are marked by what the ledger says.
+pub fn shown<'a>(
     findings: impl IntoIterator<Item = &'a Finding>,
+    ledger: &Ledger,
+    now: DateTime<Utc>,
+) -> FindingGauges {
+    let mut gauges = FindingGauges::default();
+    for finding in findings.into_iter().filter(|finding| finding.status == Status::Fail) {
+        if finding.is_due() {
+            *gauges.due.entry((finding.check.clone(), finding.severity)).or_default() += 1;
+        }
+        gauges.muted += i64::from(finding.muted);
+        gauges.approved += i64::from(finding.marks.approved);
+        gauges.acknowledged += i64::from(finding.marks.acknowledged);
+    }
+    gauges.expiring = i64::try_from(ledger.expiring(now)).unwrap_or(i64::MAX);
+    gauges
+}
+
+/// What the metrics show of a recorded audit, fresh or restored from the store. `duration_s` is left at 0.
+pub fn gauges(
+    snapshot: &Snapshot,
+    findings: FindingGauges,
     gaps: &[Gap],
     seen: Seen,
     at: DateTime<Utc>,
@@ -318,15 +358,11 @@ pub fn gauges<'a>(
     for client in snapshot.clients.values() {
         *clients.entry((client.grant_type.label(), client.state.label())).or_default() += 1;
     }
-    let mut open = BTreeMap::new();
-    for finding in findings.into_iter().filter(|finding| finding.is_due()) {
-        *open.entry((finding.check.clone(), finding.severity)).or_default() += 1;
-    }
     let mut missing = BTreeMap::new();
     for gap in gaps {
         *missing.entry(gap.fact).or_default() += 1;
     }
     let Seen { grants_confirmed, usage_until } = seen;
-    let (finished_at, duration_s, findings, gaps) = (at, 0.0, open, missing);
+    let (finished_at, duration_s, gaps) = (at, 0.0, missing);
     AuditGauges { finished_at, duration_s, clients, findings, gaps, grants_confirmed, usage_until }
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     Severity,
+    decision::Reason,
     event::{Affected, CauseKind, Event, Gain},
     evidence::{Digester, Hash},
     finding::Finding,
@@ -31,7 +32,9 @@ pub enum MessageKind {
     DriftDetected,
     /// A check failed that did not before.
     FindingOpened,
-    /// A check that failed passes now.
+    /// A finding is due again: it failed before, or what silenced it ended.
+    FindingReopened,
+    /// A check that failed passes now, or somebody decided that it need not.
     FindingResolved,
     /// An audit recorded nothing.
     AuditFailed,
@@ -45,9 +48,10 @@ pub enum MessageKind {
 
 impl MessageKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::DriftDetected,
         Self::FindingOpened,
+        Self::FindingReopened,
         Self::FindingResolved,
         Self::AuditFailed,
         Self::AuditRecovered,
@@ -60,6 +64,7 @@ impl MessageKind {
         match self {
             Self::DriftDetected => "drift.detected",
             Self::FindingOpened => "finding.opened",
+            Self::FindingReopened => "finding.reopened",
             Self::FindingResolved => "finding.resolved",
             Self::AuditFailed => "audit.failed",
             Self::AuditRecovered => "audit.recovered",
@@ -184,15 +189,44 @@ pub fn findings(
     findings: &[Arc<Finding>],
     group_above: u32,
 ) -> Vec<Message> {
-    let word = if kind == MessageKind::FindingResolved { "resolved" } else { "opened" };
+    told(head, kind, None, findings, group_above)
+}
+
+/// The same, for a reason that the message says. The text beside it tells apart messages of one kind about one finding
+/// that are made between two audits.
+pub fn told(
+    head: &Letterhead<'_>,
+    kind: MessageKind,
+    reason: Option<(Reason, &str)>,
+    findings: &[Arc<Finding>],
+    group_above: u32,
+) -> Vec<Message> {
+    let word = match (kind, reason) {
+        (MessageKind::FindingReopened, Some((reason, _))) => {
+            format!("due again ({})", reason.as_str().replace('_', " "))
+        }
+        (MessageKind::FindingResolved, Some((reason, _))) => reason.as_str().to_owned(),
+        (MessageKind::FindingResolved, None) => "resolved".to_owned(),
+        _ => "opened".to_owned(),
+    };
+    let id = |key: &str| match reason {
+        Some((reason, salt)) => head.id(kind, &format!("{key} {} {salt}", reason.as_str())),
+        None => head.id(kind, key),
+    };
+    let with_reason = |mut data: Value| {
+        if let Some((reason, _)) = reason {
+            data["reason"] = json!(reason.as_str());
+        }
+        data
+    };
     if group_above == 0 || u32::try_from(findings.len()).is_ok_and(|count| count <= group_above) {
         return findings
             .iter()
             .map(|finding| {
                 let summary = format!("{word}: {}", finding.title);
-                let data = json!({ "findings": [finding], "total": 1 });
+                let data = with_reason(json!({ "findings": [finding], "total": 1 }));
                 let key = format!("finding:{}", finding.uid);
-                head.message(kind, head.id(kind, &finding.uid), key, finding.severity, &summary, data)
+                head.message(kind, id(&finding.uid), key, finding.severity, &summary, data)
             })
             .collect();
     }
@@ -206,15 +240,18 @@ pub fn findings(
     sorted.sort_by(|one, other| other.severity.cmp(&one.severity).then_with(|| one.uid.cmp(&other.uid)));
     let severity = sorted.first().map_or(Severity::Info, |finding| finding.severity);
     sorted.truncate(ENTRIES / 2);
-    let summary = format!("{} findings {word} in one audit", findings.len());
-    let data = json!({
+    let summary = match reason {
+        None => format!("{} findings {word} in one audit", findings.len()),
+        Some(_) => format!("{} findings {word}", findings.len()),
+    };
+    let data = with_reason(json!({
         "findings": sorted,
         "total": findings.len(),
         "by_severity": by_severity,
         "by_check": by_check,
-    });
+    }));
     let key = format!("findings:{}", head.org);
-    vec![head.message(kind, head.id(kind, "group"), key, severity, &summary, data)]
+    vec![head.message(kind, id("group"), key, severity, &summary, data)]
 }
 
 /// The first audit of an organisation: what is there, in counts. Everything later is told as a change of it.

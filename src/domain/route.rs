@@ -22,9 +22,10 @@ impl Route {
     /// Whether the receiver gets a message.
     pub fn wants(&self, message: &Message) -> bool {
         match message.kind {
-            MessageKind::DriftDetected | MessageKind::FindingOpened | MessageKind::FindingResolved => {
-                message.severity >= self.min_severity
-            }
+            MessageKind::DriftDetected
+            | MessageKind::FindingOpened
+            | MessageKind::FindingReopened
+            | MessageKind::FindingResolved => message.severity >= self.min_severity,
             MessageKind::AuditFailed
             | MessageKind::AuditRecovered
             | MessageKind::BaselineRecorded

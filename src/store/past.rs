@@ -14,6 +14,7 @@ use sqlx::SqliteConnection;
 
 use super::{
     Store, body,
+    decisions::{self, Book},
     decoded::Decoded,
     error::{Error, Problem},
     hash, observed, time,
@@ -75,6 +76,8 @@ pub struct History {
     pub turns: Turns,
     /// What clients called, as last counted.
     pub usage: Option<Tally>,
+    /// What people decided. The findings above do not show it.
+    pub book: Book,
 }
 
 impl Store {
@@ -104,6 +107,7 @@ impl Store {
                 failing: failures > 0,
                 turns: observed::read_turns(&mut transaction, org).await?,
                 usage: observed::read_usage(&mut transaction, org).await?,
+                book: decisions::read(&mut transaction, org).await?,
             })
         };
         self.named(history.await)

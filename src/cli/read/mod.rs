@@ -7,7 +7,6 @@ pub(super) mod access;
 pub(super) mod catalogue;
 pub(super) mod clients;
 pub(super) mod diff;
-pub(super) mod findings;
 pub(super) mod least_privilege;
 pub(super) mod usage;
 pub(super) mod verify;

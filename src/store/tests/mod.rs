@@ -15,7 +15,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use chrono::{DateTime, Utc};
 use tempfile::TempDir;
 
-use super::{Error, Observations, Record, Store, gaps_body, recorded_digest};
+use super::{Decided, Error, Observations, Record, Store, gaps_body, recorded_digest};
 use crate::domain::{
     Fact, Gap, Severity,
     event::{Cause, CauseKind, Delta, Event, Subject},
@@ -73,12 +73,14 @@ impl Audit {
         observations: Observations<'_>,
         store: &Store,
     ) -> Result<(), Error> {
-        let past = store.history(org).await?.past;
+        let history = store.history(org).await?;
+        let (past, book) = (history.past, history.book);
         let changes = self.snapshot.changes_since(past.as_ref().map(|past| &past.snapshot));
         let at = at(self.seconds);
         let [opened, updated, closed] = [&self.opened, &self.updated, &self.closed]
             .map(|list| list.iter().cloned().map(Arc::new).collect::<Vec<_>>());
         let recorded = recorded_digest(&self.events, &opened, &updated, &closed);
+        let recorded = evidence::with_decisions(recorded, &book.unsealed);
         let link = Link {
             org,
             audit: &self.id,
@@ -107,6 +109,7 @@ impl Audit {
             object_counts: self.object_counts.as_ref(),
             pending_removals: &self.pending_removals,
             observations,
+            decided: Decided { last: book.last, made: &[] },
             api_calls: 8,
             clients: u32::try_from(self.snapshot.clients.len()).unwrap(),
             roles: u32::try_from(self.snapshot.roles.len()).unwrap(),

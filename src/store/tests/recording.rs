@@ -141,6 +141,7 @@ async fn an_audit_that_was_overtaken_is_refused() {
         object_counts: None,
         pending_removals: &BTreeSet::new(),
         observations: Observations::NONE,
+        decided: crate::store::Decided::NONE,
         api_calls: 0,
         clients: 1,
         roles: 1,

@@ -127,6 +127,7 @@ impl Site {
             object_counts: None,
             pending_removals: &BTreeSet::new(),
             observations: crate::store::Observations::NONE,
+            decided: crate::store::Decided::NONE,
             api_calls: 8,
             clients: 21,
             roles: 12,
