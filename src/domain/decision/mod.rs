@@ -26,7 +26,7 @@ mod ledger;
 pub mod revert;
 mod settle;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::Arc;
 

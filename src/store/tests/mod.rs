@@ -1,6 +1,7 @@
 //! The store on real files. `Audit` makes a record the way `audit` does: from the history that the store tells.
 
 mod copying;
+mod decisions;
 mod disk;
 mod growth;
 mod observed;
@@ -15,9 +16,10 @@ use std::{collections::BTreeSet, sync::Arc};
 use chrono::{DateTime, Utc};
 use tempfile::TempDir;
 
-use super::{Decided, Error, Observations, Record, Store, gaps_body, recorded_digest};
+use super::{Decided, Error, Observations, Record, Store, entry_hash, gaps_body, recorded_digest};
 use crate::domain::{
     Fact, Gap, Severity,
+    decision::Entry,
     event::{Cause, CauseKind, Delta, Event, Subject},
     evidence::{self, Hash, Link},
     finding::{self, ClientRef, Finding, Status},
@@ -51,6 +53,8 @@ pub(super) struct Audit {
     pub(super) messages: Vec<(Message, Vec<String>)>,
     pub(super) object_counts: Option<ObjectCounts>,
     pub(super) pending_removals: BTreeSet<(Fact, String)>,
+    /// Decisions that it ends.
+    pub(super) endings: Vec<Entry>,
 }
 
 impl Audit {
@@ -80,7 +84,9 @@ impl Audit {
         let [opened, updated, closed] = [&self.opened, &self.updated, &self.closed]
             .map(|list| list.iter().cloned().map(Arc::new).collect::<Vec<_>>());
         let recorded = recorded_digest(&self.events, &opened, &updated, &closed);
-        let recorded = evidence::with_decisions(recorded, &book.unsealed);
+        let sealed: Vec<Hash> =
+            book.unsealed.into_iter().chain(self.endings.iter().map(entry_hash)).collect();
+        let recorded = evidence::with_decisions(recorded, &sealed);
         let link = Link {
             org,
             audit: &self.id,
@@ -109,7 +115,7 @@ impl Audit {
             object_counts: self.object_counts.as_ref(),
             pending_removals: &self.pending_removals,
             observations,
-            decided: Decided { last: book.last, made: &[] },
+            decided: Decided { last: book.last, made: &self.endings },
             api_calls: 8,
             clients: u32::try_from(self.snapshot.clients.len()).unwrap(),
             roles: u32::try_from(self.snapshot.roles.len()).unwrap(),
