@@ -281,3 +281,33 @@ async fn nothing_is_decided_before_the_first_audit_and_nothing_of_what_is_refuse
     assert!(matches!(refusal, Refusal::NoSuchFinding { .. }), "{refusal}");
     assert_eq!(store.last_decision("acme").await.unwrap(), 0);
 }
+
+#[tokio::test]
+async fn a_file_of_version_5_is_brought_up_to_date_and_still_verifies() {
+    let (_folder, store) = store().await;
+    Audit { opened: vec![finding("c1", "one")], ..Audit::new(1, &snapshot(&["c1"])) }
+        .record(&store)
+        .await
+        .unwrap();
+    store.close().await;
+    let options = SqliteConnectOptions::new().filename(store.path());
+    let old = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    for statement in [
+        "DROP TABLE decision_entry",
+        "DROP INDEX finding_by_uid",
+        "DELETE FROM _sqlx_migrations WHERE version >= 6",
+    ] {
+        sqlx::query(statement).execute(&old).await.unwrap();
+    }
+    old.close().await;
+    let store = Store::open(store.path()).await.unwrap();
+    assert!(store.verify("acme").await.unwrap().is_consistent());
+    let one = finding("c1", "one");
+    let mute = store.decide("acme", at(90), move |desk, _| {
+        let step = desk.mute(&[one.uid], terms("dec-1", 5), at(90))?;
+        Ok(Outcome { entries: step.entries, messages: Vec::new(), answer: () })
+    });
+    mute.await.unwrap().unwrap();
+    Audit::new(2, &snapshot(&["c1"])).record(&store).await.unwrap();
+    assert!(store.verify("acme").await.unwrap().is_consistent());
+}
