@@ -28,7 +28,7 @@ const COMMANDS: [&[&str]; 20] = [
     &["diff", "--format", "text"],
     &["findings"],
     &["approvals", "list", "--all"],
-    &["approvals", "export"],
+    &["approvals", "export", "--format", "csv"],
     &["baseline", "--owner", "o", "--reason", "r", "--expires", "1d", "--dry-run"],
     &["verify"],
     &["outbox", "list"],

@@ -376,14 +376,8 @@ impl Desk {
         let mut after = self.ledger.clone();
         let mut touched: Vec<(String, Reason)> = Vec::new();
         for ending in &endings {
-            if let Some(standing) = self.ledger.get(&ending.decision)
-                && standing.decision.kind.silences()
-            {
-                let covers = standing.decision.covers.iter().map(|cover| cover.uid.clone());
-                let reason = Reason::after(standing.decision.kind, ending.why);
-                let uids = covers.filter(|uid| ending.uid.as_ref().is_none_or(|one| one == uid));
-                touched.extend(uids.map(|uid| (uid, reason)));
-            }
+            let freed = self.ledger.released_by(ending).into_iter().filter(|(_, kind)| kind.silences());
+            touched.extend(freed.map(|(uid, kind)| (uid.to_owned(), Reason::after(kind, ending.why))));
             after.add(Entry::Ended(ending.clone()));
         }
         touched.sort();

@@ -112,6 +112,24 @@ impl Ledger {
         released
     }
 
+    /// The findings that an ending would free of a decision, with that decision's kind. One finding is looked up, however
+    /// many the decision covers.
+    pub fn released_by<'a>(&'a self, ending: &'a Ending) -> Vec<(&'a str, Kind)> {
+        let Some(standing) = self.get(&ending.decision).filter(|one| one.ended.is_none()) else {
+            return Vec::new();
+        };
+        let decision = &standing.decision;
+        let holds = |uid: &str| self.covering(uid).any(|(other, _)| other.id == decision.id);
+        match &ending.uid {
+            Some(uid) if holds(uid) => vec![(uid, decision.kind)],
+            Some(_) => Vec::new(),
+            None => {
+                let uids = decision.covers.iter().map(|cover| cover.uid.as_str());
+                uids.filter(|uid| holds(uid)).map(|uid| (uid, decision.kind)).collect()
+            }
+        }
+    }
+
     /// Every decision, the oldest first.
     pub fn all(&self) -> &[Standing] {
         &self.decisions

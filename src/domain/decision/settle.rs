@@ -51,24 +51,18 @@ pub fn settle(
     let endings = endings(&ledger, life, stands, now);
     let resolved = life.resolved.iter().filter(|finding| !ledger.silences(&finding.uid));
     settled.resolved = resolved.cloned().collect();
-    let was_silent = |uid: &str, ledger: &Ledger| ledger.silences(uid);
 
     // Why findings are freed of what kept them from being due, as of now.
     let mut freed: HashMap<String, Reason> = HashMap::new();
     for ending in &endings {
-        let Some(standing) = ledger.get(&ending.decision) else { continue };
-        let decision = &standing.decision;
-        if decision.kind.silences() {
-            let covers = decision.covers.iter().map(|cover| &cover.uid);
-            let uids = covers.filter(|uid| {
-                ending.uid.as_ref().is_none_or(|one| one == *uid)
-                    && ledger.covering(uid).any(|(other, _)| other.id == decision.id)
-            });
-            freed.extend(uids.map(|uid| (uid.clone(), Reason::after(decision.kind, ending.why))));
+        for (uid, kind) in ledger.released_by(ending) {
+            if kind.silences() {
+                freed.insert(uid.to_owned(), Reason::after(kind, ending.why));
+            }
         }
     }
     let worse: Vec<Arc<Finding>> =
-        life.worsened.iter().filter(|finding| !was_silent(&finding.uid, &ledger)).cloned().collect();
+        life.worsened.iter().filter(|finding| !ledger.silences(&finding.uid)).cloned().collect();
     for ending in &endings {
         ledger.add(Entry::Ended(ending.clone()));
     }
