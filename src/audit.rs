@@ -5,6 +5,7 @@
 //! the connection. The past is read once at the start, and everything is written once at the end.
 
 mod analysis;
+pub mod deciding;
 pub mod proposal;
 
 use std::{
@@ -18,7 +19,7 @@ use tracing::{Instrument as _, info, info_span, warn};
 use uuid::{NoContext, Timestamp, Uuid};
 
 use self::analysis::{Analysis, Input, Looks};
-pub use self::analysis::{Seen, gauges};
+pub use self::analysis::{Seen, gauges, shown};
 use crate::{
     collect::{self, Collector},
     config::{self, Config, Org},
@@ -41,6 +42,9 @@ use crate::{
     store::{self, Failure, History, Store},
     telemetry::{AuditGauges, Metrics},
 };
+
+/// How often an audit is worked out anew because somebody decided about findings while it ran.
+const DECIDED_MEANWHILE: usize = 3;
 
 /// The longest span of calls that is looked at; a count may be some days old.
 const COUNTED: TimeDelta = TimeDelta::days(100);
@@ -112,6 +116,16 @@ impl Addressing {
         };
         Self { audience, link: config.server.external_url.to_string() }
     }
+
+    /// Who listens.
+    pub fn audience(&self) -> &Audience {
+        &self.audience
+    }
+
+    /// Where people read more.
+    pub fn link(&self) -> &str {
+        &self.link
+    }
 }
 
 /// A recorded audit, in the JSON shape that users see.
@@ -176,6 +190,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// What it concluded from is not what people decided any more.
+    fn was_decided_meanwhile(&self) -> bool {
+        matches!(self, Self::Store(error) if matches!(error.problem, store::Problem::Decided { .. }))
+    }
+
     /// One of `telemetry::AUDIT_FAILURE_REASONS`.
     pub fn reason(&self) -> &'static str {
         match self {
@@ -262,7 +281,13 @@ impl Auditor {
         self.trouble = None;
         self.metrics.audit_started(&self.org, now);
         let work = async {
-            let result = self.stages(&audit, limit, watch, clock).await;
+            let mut result = self.stages(&audit, limit, watch, clock).await;
+            let mut tries = 0;
+            while tries < DECIDED_MEANWHILE && result.as_ref().is_err_and(Error::was_decided_meanwhile) {
+                info!("somebody decided about findings meanwhile; the audit is worked out anew");
+                tries += 1;
+                result = self.stages(&audit, limit, watch, clock).await;
+            }
             if let Err(error) = &result {
                 self.trouble = self.fail(&audit, error, clock).await.err();
             }
@@ -345,9 +370,11 @@ impl Auditor {
             looks: Looks { grants: self.observing.grant_calls != Some(0), usage: self.observing.usage },
         };
         // Pure and busy: away from the threads that serve HTTP.
-        let analysis = tokio::task::spawn_blocking(move || analysis::conclude(input))
+        let mut analysis = tokio::task::spawn_blocking(move || analysis::conclude(input))
             .await
             .map_err(|error| Error::Analysis(error.to_string()))?;
+        let lived = self.store.failed_before(&self.org, &analysis.opened()).await?;
+        analysis.failed_before(&lived);
         let telling = analysis.tell(self.letterhead(audit, analysis.chain, at), &self.addressing.audience);
         let analyse = lap.ms();
         let timings = Timings { recall, collect, analyse, record: 0 };

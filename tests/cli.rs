@@ -7,7 +7,7 @@
 //!   `simulate`. - `pipes`: who reads, and what nobody may read.
 //!   configurations. - `auditing`: `audit`. - `reading`: the commands that only read. - `sending`: alerts and the
 //!   outbox. - `keeping`: backups and retention. - `simulating`: `simulate`. - `pipes`: who reads, and what nobody may read.
-//! - `probing`: `probe`.
+//! - `probing`: `probe`. - `deciding`: `findings mute|unmute|ack|history`, `approve`, `approvals`, `baseline`.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, in its helping functions too")]
 
@@ -17,6 +17,8 @@ mod asking;
 mod auditing;
 #[path = "cli/catalogue.rs"]
 mod catalogue;
+#[path = "cli/deciding.rs"]
+mod deciding;
 #[path = "cli/doctor.rs"]
 mod doctor;
 #[path = "cli/judging.rs"]

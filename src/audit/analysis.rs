@@ -21,11 +21,12 @@ use crate::{
             custom::{self, Custom, CustomCheck},
         },
         contract::{Contract, Declared, companion::Companions},
+        decision::{self, Ledger, Settled, revert},
         drift,
         event::Event,
         evidence::{self, Hash, Link},
         facts::{Facts, Reading},
-        finding::{self, Finding, Lifecycle},
+        finding::{self, Finding, Lifecycle, Status},
         message::{Letterhead, MessageKind},
         observe::{self, Before, Observed},
         probe::{Sent, Standing},
@@ -34,8 +35,8 @@ use crate::{
         telling::{self, Audience, Telling, Told},
         usage::{Tally, Usage},
     },
-    store::{History, Observations, Record, gaps_body, recorded_digest},
-    telemetry::AuditGauges,
+    store::{Book, Decided, History, Observations, Record, entry_hash, gaps_body, recorded_digest},
+    telemetry::{AuditGauges, FindingGauges},
 };
 
 /// Everything that a conclusion rests on.
@@ -82,6 +83,10 @@ pub(super) struct Analysis {
     changes: Vec<Change>,
     events: Vec<Event>,
     life: Lifecycle,
+    /// What became of people's decisions, and what is told.
+    settled: Settled,
+    /// The last decision that was known.
+    decided: i64,
     /// Findings that end: told as resolved, or only dropped.
     closed: Vec<Arc<Finding>>,
     configuration: Hash,
@@ -171,10 +176,14 @@ pub(super) fn conclude(input: Input) -> Analysis {
     let mut life = finding::lifecycle(asked, found, &seen, at);
     life.dropped.extend(unasked);
     life.dropped.sort_by(|one, other| one.uid.cmp(&other.uid));
+    let Book { ledger, unsealed, last } = history.book;
+    let settled = decision::settle(ledger, &mut life, &|cause| revert::stands(cause, snapshot), at);
     let closed: Vec<Arc<Finding>> = life.resolved.iter().chain(&life.dropped).cloned().collect();
 
     let configuration = snapshot.digest();
     let recorded = recorded_digest(&events, &life.opened, &life.updated, &closed);
+    let sealed: Vec<Hash> = unsealed.into_iter().chain(settled.endings.iter().map(entry_hash)).collect();
+    let recorded = evidence::with_decisions(recorded, &sealed);
     let link = Link {
         org: &org,
         audit: &audit,
@@ -193,6 +202,8 @@ pub(super) fn conclude(input: Input) -> Analysis {
         changes,
         events,
         life,
+        settled,
+        decided: last,
         closed,
         configuration,
         recorded,
@@ -228,12 +239,23 @@ impl Analysis {
             gaps: &self.observed.gaps,
             events: &self.events,
             findings: &[
-                (MessageKind::FindingOpened, &self.life.opened),
-                (MessageKind::FindingResolved, &self.life.resolved),
+                (MessageKind::FindingOpened, &self.settled.opened),
+                (MessageKind::FindingResolved, &self.settled.resolved),
             ],
+            reopened: &self.settled.reopened,
             open: &self.life.open,
         };
         telling::tell(audience, &concluded, &self.told)
+    }
+
+    /// Uids of findings whose alert opens for the first time, as far as is known.
+    pub(super) fn opened(&self) -> Vec<&str> {
+        self.settled.opened.iter().map(|finding| finding.uid.as_str()).collect()
+    }
+
+    /// Which of those failed in an earlier life.
+    pub(super) fn failed_before(&mut self, uids: &BTreeSet<String>) {
+        self.settled.failed_before(uids);
     }
 
     /// What is to be written.
@@ -271,6 +293,7 @@ impl Analysis {
                 usage: self.counted.as_ref(),
             },
             noted: &telling.noted,
+            decided: Decided { last: self.decided, made: &self.settled.endings },
             api_calls,
             clients: count(self.observed.snapshot.clients.len()),
             roles: count(self.observed.snapshot.roles.len()),
@@ -280,7 +303,8 @@ impl Analysis {
     /// What the metrics show; how long it took is for the caller to add.
     pub(super) fn gauges(&self, at: DateTime<Utc>) -> AuditGauges {
         let open = self.life.open.iter().map(Arc::as_ref);
-        gauges(&self.observed.snapshot, open, &self.observed.gaps, self.seen, at)
+        let ledger = &self.settled.ledger;
+        gauges(&self.observed.snapshot, shown(open, ledger, at), &self.observed.gaps, self.seen, at)
     }
 
     pub(super) fn into_report(
@@ -331,10 +355,29 @@ impl Seen {
     }
 }
 
-/// What the metrics show of a recorded audit, fresh or restored from the store. `duration_s` is left at 0.
-pub fn gauges<'a>(
-    snapshot: &Snapshot,
+/// What the metrics show of open findings, which are marked by what the ledger says.
+pub fn shown<'a>(
     findings: impl IntoIterator<Item = &'a Finding>,
+    ledger: &Ledger,
+    now: DateTime<Utc>,
+) -> FindingGauges {
+    let mut gauges = FindingGauges::default();
+    for finding in findings.into_iter().filter(|finding| finding.status == Status::Fail) {
+        if finding.is_due() {
+            *gauges.due.entry((finding.check.clone(), finding.severity)).or_default() += 1;
+        }
+        gauges.muted += i64::from(finding.muted);
+        gauges.approved += i64::from(finding.marks.approved);
+        gauges.acknowledged += i64::from(finding.marks.acknowledged);
+    }
+    gauges.expiring = i64::try_from(ledger.expiring(now)).unwrap_or(i64::MAX);
+    gauges
+}
+
+/// What the metrics show of a recorded audit, fresh or restored from the store. `duration_s` is left at 0.
+pub fn gauges(
+    snapshot: &Snapshot,
+    findings: FindingGauges,
     gaps: &[Gap],
     seen: Seen,
     at: DateTime<Utc>,
@@ -343,15 +386,11 @@ pub fn gauges<'a>(
     for client in snapshot.clients.values() {
         *clients.entry((client.grant_type.label(), client.state.label())).or_default() += 1;
     }
-    let mut open = BTreeMap::new();
-    for finding in findings.into_iter().filter(|finding| finding.is_due()) {
-        *open.entry((finding.check.clone(), finding.severity)).or_default() += 1;
-    }
     let mut missing = BTreeMap::new();
     for gap in gaps {
         *missing.entry(gap.fact).or_default() += 1;
     }
     let Seen { grants_confirmed, usage_until } = seen;
-    let (finished_at, duration_s, findings, gaps) = (at, 0.0, open, missing);
+    let (finished_at, duration_s, gaps) = (at, 0.0, missing);
     AuditGauges { finished_at, duration_s, clients, findings, gaps, grants_confirmed, usage_until }
 }

@@ -10,8 +10,9 @@ use serde_json::json;
 use super::{
     Exit,
     arguments::{OrgArgs, Usage, severity},
+    decide::findings,
     output::Output,
-    read::{diff, findings},
+    read::diff,
 };
 use crate::{
     audit::{Auditor, Report, Stage},

@@ -4,12 +4,13 @@
 //! that the daemon would not, put an escape code into a pipe, or open a port or a file on a bad configuration.
 //!
 //! `arguments`: what several commands take. `output`: the one way to stdout. `read/`: commands that ask the record and
-//! change nothing. The rest are the other commands.
+//! change nothing. `decide/`: findings, and what people decide about them. The rest are the other commands.
 
 mod arguments;
 mod audit;
 mod backup;
 mod check_config;
+mod decide;
 mod demo;
 mod doctor;
 mod healthcheck;
@@ -86,7 +87,10 @@ enum Command {
     Catalogue(read::catalogue::Arguments),
     Usage(read::usage::Arguments),
     Diff(read::diff::Arguments),
-    Findings(read::findings::Arguments),
+    Findings(decide::findings::Arguments),
+    Approve(decide::approve::Arguments),
+    Approvals(decide::approvals::Arguments),
+    Baseline(decide::baseline::Arguments),
     Export(read::export::Arguments),
     Verify(read::verify::Arguments),
     Probe(probe::Arguments),
@@ -152,7 +156,10 @@ impl Command {
             Self::Catalogue(arguments) => read::catalogue::run(&arguments).await,
             Self::Usage(arguments) => read::usage::run(&arguments).await,
             Self::Diff(arguments) => read::diff::run(&arguments).await,
-            Self::Findings(arguments) => read::findings::run(&arguments).await,
+            Self::Findings(arguments) => decide::findings::run(&arguments).await,
+            Self::Approve(arguments) => decide::approve::run(&arguments).await,
+            Self::Approvals(arguments) => decide::approvals::run(&arguments).await,
+            Self::Baseline(arguments) => decide::baseline::run(&arguments).await,
             Self::Export(arguments) => read::export::run(&arguments).await,
             Self::Verify(arguments) => read::verify::run(&arguments).await,
             Self::Probe(arguments) => probe::run(&arguments).await,

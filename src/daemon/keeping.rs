@@ -96,8 +96,9 @@ impl Keeper {
     async fn forget(&self, now: DateTime<Utc>) {
         let work = async {
             let forgotten = self.store.forget(&self.retention, now).await?;
+            let decisions = self.store.forget_decisions(now).await?;
             let bytes = self.store.release_pages().await?;
-            info!(?forgotten, bytes, "retention: what no kept snapshot needs is forgotten");
+            info!(?forgotten, decisions, bytes, "retention: what no kept snapshot needs is forgotten");
             Ok::<_, store::Error>(())
         };
         if let Err(error) = work.await {

@@ -9,6 +9,7 @@
 mod claims;
 pub mod clock;
 mod crew;
+mod decisions;
 pub mod delivery;
 mod fleet;
 mod keeping;
@@ -34,11 +35,13 @@ use tracing::{error, info, warn};
 
 use self::{
     crew::{Crew, Plan},
+    decisions::Watched,
     lock::Lock,
     organisation::Surroundings,
     storage::Storage,
 };
 use crate::{
+    audit::Addressing,
     config::Config,
     store::Store,
     telemetry::{DbFile, Metrics},
@@ -138,7 +141,8 @@ impl Daemon {
             () = begin => {}
         }
         let mut space = tokio::spawn(Arc::clone(&shared.storage).watch(work.child_token()));
-        let mut supervisor = Supervisor { config, address, shared, health, states, crew };
+        let watched = Watched::default();
+        let mut supervisor = Supervisor { config, address, shared, health, states, crew, watched };
         let ended = supervisor.supervise(&stop, &reload, &mut server, &mut space).await;
 
         let Supervisor { shared, health, crew, .. } = supervisor;
@@ -178,6 +182,7 @@ struct Supervisor {
     health: Arc<Health>,
     states: watch::Sender<web::State>,
     crew: Crew,
+    watched: Watched,
 }
 
 impl Supervisor {
@@ -219,7 +224,9 @@ impl Supervisor {
 
     /// The sign of life comes after the database was read: a disk that hangs must not look alive. One that fails
     /// must: to start again would not mend it.
-    async fn look_round(&self) {
+    async fn look_round(&mut self) {
+        let orgs = self.config.orgs.iter().map(|org| org.name.as_str());
+        self.watched.look(orgs, &self.shared, &Addressing::of(&self.config)).await;
         let Shared { store, metrics, .. } = &self.shared;
         if let Ok(sizes) = store.sizes().await {
             metrics.db_size(DbFile::Main, sizes.main);

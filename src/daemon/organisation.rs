@@ -312,10 +312,13 @@ impl Loop {
 /// The gauges of the last recorded audit, before anybody asks for them. A record that cannot be read shows none.
 pub(super) async fn show_last(org: &str, shared: &Shared) {
     match shared.store.history(org).await {
-        Ok(history) => {
+        Ok(mut history) => {
             let seen = Seen::of(&history);
             if let Some(past) = history.past {
-                let gauges = audit::gauges(&past.snapshot, &history.findings, &past.gaps, seen, past.at);
+                let ledger = &history.book.ledger;
+                history.findings.iter_mut().for_each(|finding| ledger.mark(finding));
+                let shown = audit::shown(&history.findings, ledger, clock::now());
+                let gauges = audit::gauges(&past.snapshot, shown, &past.gaps, seen, past.at);
                 shared.metrics.audit_recalled(org, &gauges, history.failing);
             }
         }

@@ -121,6 +121,19 @@ pub fn recorded_in_order<E: AsRef<str>, O: AsRef<str>, C: AsRef<str>>(
     digester.finish()
 }
 
+/// The digest of what an audit recorded, with the decisions that it seals (the hash of each entry, in any order). Without
+/// any it is the digest itself: audits from before there were decisions stay what they are.
+pub fn with_decisions(recorded: Hash, decisions: &[Hash]) -> Hash {
+    if decisions.is_empty() {
+        return recorded;
+    }
+    let mut sorted: Vec<String> = decisions.iter().map(ToString::to_string).collect();
+    sorted.sort_unstable();
+    let mut digester = Digester::default();
+    digester.part(recorded.as_bytes()).list("decisions", &sorted);
+    digester.finish()
+}
+
 /// What one link of the chain binds together: the facts of an audit row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link<'a> {
@@ -136,7 +149,7 @@ pub struct Link<'a> {
     pub gaps: &'a str,
     /// Digest of the whole configuration.
     pub configuration: Hash,
-    /// Digest of what was recorded with it ([`recorded`]).
+    /// Digest of what was recorded with it ([`recorded`], [`with_decisions`]).
     pub recorded: Hash,
 }
 

@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{ClientId, Severity};
+use super::{ClientId, Severity, decision::Marks};
 
 /// The answer of a check. A pass leaves no finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -48,8 +48,11 @@ pub struct Finding {
     pub status: Status,
     /// The check's severity.
     pub severity: Severity,
-    /// Muted by a person.
+    /// Muted by a person, or part of a baseline.
     pub muted: bool,
+    /// What else was decided about it.
+    #[serde(flatten)]
+    pub marks: Marks,
     /// The client.
     pub client: ClientRef,
     /// What tells two findings of one check and client apart (a role's id, a permission…); may be empty.
@@ -69,7 +72,7 @@ pub struct Finding {
 impl Finding {
     /// Whether somebody has to act on it: it fails, and nobody has decided otherwise.
     pub fn is_due(&self) -> bool {
-        self.status == Status::Fail && !self.muted
+        self.status == Status::Fail && !self.muted && !self.marks.approved
     }
 }
 
@@ -99,6 +102,8 @@ pub struct Lifecycle {
     pub resolved: Vec<Arc<Finding>>,
     /// Same uid and still open with other content, or newly `unknown`.
     pub updated: Vec<Arc<Finding>>,
+    /// Of those in `updated`: failed before, and fails now with a higher severity.
+    pub worsened: Vec<Arc<Finding>>,
     /// Unknown before and gone now: answered by a pass, or the client was removed. It was never said to fail, so
     /// there is nothing to resolve.
     pub dropped: Vec<Arc<Finding>>,
@@ -162,11 +167,19 @@ impl Lifecycle {
         finding.first_seen = earlier.first_seen;
         finding.last_seen = earlier.last_seen;
         finding.muted = earlier.muted;
+        finding.marks = earlier.marks.clone();
         if *earlier == finding {
             earlier.last_seen = now;
             return;
         }
         *fate = Fate::Replaced;
+        let is_worse = earlier.status == finding.status && finding.severity > earlier.severity;
+        if is_worse && finding.status == Status::Fail {
+            let finding = Arc::new(Finding { last_seen: now, ..finding });
+            self.worsened.push(Arc::clone(&finding));
+            self.updated.push(finding);
+            return;
+        }
         self.begin(earlier.status == Status::Unknown && finding.status == Status::Fail, finding, now);
     }
 
@@ -178,6 +191,7 @@ impl Lifecycle {
 
     /// Sorts each list by uid, and adds to what went on what began.
     fn sort(&mut self) {
+        self.worsened.sort_by_cached_key(|finding| finding.uid.clone());
         for begun in [&mut self.opened, &mut self.updated] {
             begun.sort_by_cached_key(|finding| finding.uid.clone());
             self.open.extend(begun.iter().cloned());

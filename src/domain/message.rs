@@ -37,7 +37,9 @@ pub enum MessageKind {
     DriftFlapping,
     /// A check failed that did not before.
     FindingOpened,
-    /// A check that failed passes now.
+    /// A finding is due again: it failed before, or what silenced it ended.
+    FindingReopened,
+    /// A check that failed passes now, or somebody decided that it need not.
     FindingResolved,
     /// A finding comes and goes. It counts as open until it is told as resolved.
     FindingFlapping,
@@ -59,11 +61,12 @@ pub enum MessageKind {
 
 impl MessageKind {
     /// Every kind.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::DriftDetected,
         Self::DriftGrouped,
         Self::DriftFlapping,
         Self::FindingOpened,
+        Self::FindingReopened,
         Self::FindingResolved,
         Self::FindingFlapping,
         Self::FindingReminder,
@@ -82,6 +85,7 @@ impl MessageKind {
             Self::DriftGrouped => "drift.grouped",
             Self::DriftFlapping => "drift.flapping",
             Self::FindingOpened => "finding.opened",
+            Self::FindingReopened => "finding.reopened",
             Self::FindingResolved => "finding.resolved",
             Self::FindingFlapping => "finding.flapping",
             Self::FindingReminder => "finding.reminder",

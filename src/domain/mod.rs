@@ -11,6 +11,7 @@ pub mod catalogue;
 pub mod checks;
 pub mod compliance;
 pub mod contract;
+pub mod decision;
 pub mod drift;
 pub mod event;
 pub mod evidence;

@@ -61,6 +61,7 @@ impl Topic {
                 Self::Drift
             }
             MessageKind::FindingOpened
+            | MessageKind::FindingReopened
             | MessageKind::FindingResolved
             | MessageKind::FindingFlapping
             | MessageKind::FindingReminder => Self::Findings,

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 
 use super::{
-    Store,
+    Store, decisions,
     error::{Error, Problem},
     hash, past, time,
 };
@@ -150,7 +150,8 @@ impl Store {
         self.named(events.await)
     }
 
-    /// Open findings of one organisation or all, by organisation and uid; `last_seen` is its last audit's time.
+    /// Open findings of one organisation or all, by organisation and uid, with what was decided about them; `last_seen` is
+    /// the organisation's last audit's time.
     pub async fn findings(&self, org: Option<&str>) -> Result<Vec<Finding>, Error> {
         let findings = async {
             let mut transaction = self.readers.begin().await?;
@@ -164,7 +165,12 @@ impl Store {
             .await?;
             let mut findings = Vec::new();
             for (org, at) in orgs {
-                findings.extend(past::open_findings(&mut transaction, org, time(at)?).await?);
+                let ledger = decisions::read(&mut transaction, org).await?.ledger;
+                let mut open = past::open_findings(&mut transaction, org, time(at)?).await?;
+                for finding in &mut open {
+                    ledger.mark(finding);
+                }
+                findings.append(&mut open);
             }
             Ok(findings)
         };

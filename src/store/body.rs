@@ -73,6 +73,7 @@ pub(super) fn finding(body: &str, last_seen: DateTime<Utc>) -> Result<Finding, P
         status: body.status,
         severity: body.severity,
         muted: false,
+        marks: crate::domain::decision::Marks::default(),
         client: body.client.into_owned(),
         key: body.key.into_owned(),
         title: body.title.into_owned(),

@@ -47,7 +47,7 @@ impl Error {
 
     /// Whether the same call may succeed by itself a little later.
     pub fn is_retryable(&self) -> bool {
-        matches!(self.problem, Problem::Busy | Problem::Overtaken { .. })
+        matches!(self.problem, Problem::Busy | Problem::Overtaken { .. } | Problem::Decided { .. })
     }
 }
 
@@ -133,6 +133,20 @@ pub enum Problem {
         /// What is wrong with it.
         reason: String,
     },
+    /// Somebody decided about findings while an audit of the organisation ran.
+    #[error(
+        "somebody decided about findings of {org} while its audit ran; nothing was recorded; audit again"
+    )]
+    Decided {
+        /// The organisation.
+        org: String,
+    },
+    /// There is nothing yet to decide about.
+    #[error("no audit of {org} is recorded yet; run `scopewarden audit --org {org}` first")]
+    NothingRecorded {
+        /// The organisation.
+        org: String,
+    },
     /// The past that an audit was worked out from is no longer the last one.
     #[error("another audit of {org} was recorded in the meantime; nothing was recorded; audit again")]
     Overtaken {
@@ -197,7 +211,11 @@ impl Problem {
             Self::Full => "disk_full",
             Self::Io(_) => "io",
             Self::Corrupt(_) | Self::Unreadable { .. } => "corrupt",
-            Self::Overtaken { .. } | Self::Duplicate(_) | Self::NotOpen { .. } => "conflict",
+            Self::Overtaken { .. }
+            | Self::Decided { .. }
+            | Self::NothingRecorded { .. }
+            | Self::Duplicate(_)
+            | Self::NotOpen { .. } => "conflict",
             Self::BackupExists(_)
             | Self::BackupUnwritable { .. }
             | Self::BackupFull(_)

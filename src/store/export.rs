@@ -40,7 +40,7 @@ pub enum Change {
 
 /// Where a page ended. The default is before the first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct Cursor {
     audit: i64,
     uid: String,
     ord: i64,
@@ -54,7 +54,7 @@ impl Store {
         org: &str,
         from: Option<DateTime<Utc>>,
         to: Option<DateTime<Utc>>,
-        after: &mut Place,
+        after: &mut Cursor,
     ) -> Result<Vec<(Told, Change, Finding)>, Error> {
         let page = async {
             let mut transaction = self.readers.begin().await?;
@@ -98,7 +98,7 @@ impl Store {
                     (false, false) => Change::Opened,
                 };
                 changes.push((Told { audit, at, chain: hash(&chain)? }, change, body::finding(&text, seen)?));
-                *after = Place { audit: seq, uid, ord: 0 };
+                *after = Cursor { audit: seq, uid, ord: 0 };
             }
             Ok(changes)
         };
@@ -107,7 +107,12 @@ impl Store {
 
     /// The next of an organisation's findings that were open after an audit, by uid, whatever was recorded since. An empty
     /// page is the last.
-    pub async fn open_page(&self, org: &str, as_of: &Told, after: &mut Place) -> Result<Vec<Finding>, Error> {
+    pub async fn open_page(
+        &self,
+        org: &str,
+        as_of: &Told,
+        after: &mut Cursor,
+    ) -> Result<Vec<Finding>, Error> {
         let page = async {
             let rows: Vec<(String, String)> = sqlx::query_as(
                 "WITH one AS (SELECT a.org, a.seq FROM audit a JOIN org o ON o.id = a.org WHERE o.name = $1 AND a.id = $2)
@@ -141,7 +146,7 @@ impl Store {
         org: &str,
         from: Option<DateTime<Utc>>,
         to: Option<DateTime<Utc>>,
-        after: &mut Place,
+        after: &mut Cursor,
     ) -> Result<Vec<(Told, Event)>, Error> {
         let page = async {
             let rows: Vec<(i64, i64, String, i64, Vec<u8>, String)> = sqlx::query_as(
@@ -163,7 +168,7 @@ impl Store {
             for (seq, ord, audit, at_ms, chain, text) in rows {
                 let event = Event::unpack(&text).map_err(|error| Problem::unreadable("event", error))?;
                 events.push((Told { audit, at: time(at_ms)?, chain: hash(&chain)? }, event));
-                *after = Place { audit: seq, uid: String::new(), ord };
+                *after = Cursor { audit: seq, uid: String::new(), ord };
             }
             Ok(events)
         };

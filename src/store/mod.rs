@@ -7,6 +7,7 @@
 //! - `open`: the file, its settings, its schema. `error`: what can go wrong with it.
 //! - `record`: the one write of an audit. `body`: the texts that its hashes rest on.
 //! - `probes`: what live tests proved, and what they sent.
+//! - `decisions`: what people decided about findings.
 //! - `observed`: what is kept beside the configuration: turns and calls.
 //! - `past`: a snapshot at any moment (`decoded`: what of it is held). `audits`: lists of what was recorded. `verify`: is it
 //!   still what it was?
@@ -20,6 +21,7 @@
 mod audits;
 mod backup;
 mod body;
+mod decisions;
 mod decoded;
 mod error;
 mod export;
@@ -47,8 +49,9 @@ use sqlx::{SqliteConnection, SqlitePool};
 pub use audits::{AuditRow, FailureRow};
 pub use backup::{Backup, newest_backup};
 pub use body::{finding_body, gaps_body, recorded_digest};
+pub use decisions::{Book, Decided, Outcome as Decision, Place, entry_hash};
 pub use error::{Error, Fault, Problem};
-pub use export::{Change, Place, Told};
+pub use export::{Change, Cursor, Told};
 pub use health::Integrity;
 pub use observed::Observations;
 pub use open::SCHEMA;

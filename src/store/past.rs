@@ -14,6 +14,7 @@ use sqlx::SqliteConnection;
 
 use super::{
     Store, body,
+    decisions::{self, Book},
     decoded::Decoded,
     error::{Error, Problem},
     hash, observed, time, told,
@@ -78,6 +79,8 @@ pub struct History {
     pub usage: Option<Tally>,
     /// What was told lately.
     pub told: Told,
+    /// What people decided. The findings above do not show it.
+    pub book: Book,
 }
 
 impl Store {
@@ -108,6 +111,7 @@ impl Store {
                 turns: observed::read_turns(&mut transaction, org).await?,
                 usage: observed::read_usage(&mut transaction, org).await?,
                 told: told::read(&mut transaction, org).await?,
+                book: decisions::read(&mut transaction, org).await?,
             })
         };
         self.named(history.await)

@@ -15,12 +15,14 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use super::{
     Store,
     body::{finding_body, gaps_body},
+    decisions::{self, Decided},
     error::{Error, Problem},
     observed::{self, Observations},
     outbox, told,
 };
 use crate::domain::{
     ClientId, Fact, Gap,
+    decision::Entry,
     event::Event,
     evidence::{self, Hash, Link},
     finding::Finding,
@@ -79,6 +81,8 @@ pub struct Record<'a> {
     pub observations: Observations<'a>,
     /// What is to be remembered of having told the messages.
     pub noted: &'a Noted,
+    /// What it ends of people's decisions; `recorded` binds these and those that no audit has sealed.
+    pub decided: Decided<'a>,
     /// Calls to the platform.
     pub api_calls: u32,
     /// Clients seen.
@@ -108,7 +112,8 @@ pub struct Failure<'a> {
 
 impl Store {
     /// Records an audit: versions, events, findings, messages and the audit itself, or nothing.
-    /// Fails with [`Problem::Overtaken`] if the chain does not continue the organisation's last audit.
+    /// Fails with [`Problem::Overtaken`] if the chain does not continue the organisation's last audit, and with
+    /// [`Problem::Decided`] if somebody decided since that audit was worked out.
     pub async fn record(&self, record: &Record<'_>) -> Result<(), Error> {
         let rows = Rows::from(record);
         self.write(move |connection| Box::pin(async move { rows.write(connection).await })).await
@@ -174,6 +179,7 @@ struct Rows {
     gone: Vec<ClientId>,
     usage: Option<Tally>,
     noted: Noted,
+    decided: (i64, Vec<Entry>),
 }
 
 impl From<&Record<'_>> for Rows {
@@ -201,6 +207,7 @@ impl From<&Record<'_>> for Rows {
             gone: record.observations.gone.to_vec(),
             usage: record.observations.usage.cloned(),
             noted: record.noted.clone(),
+            decided: (record.decided.last, record.decided.made.to_vec()),
         }
     }
 }
@@ -212,6 +219,8 @@ impl Rows {
         self.write_versions(connection, org, seq).await?;
         self.write_findings(connection, org, seq).await?;
         self.write_events(connection, seq).await?;
+        let (known, made) = &self.decided;
+        decisions::seal(connection, (org, &self.org), seq, *known, made).await?;
         self.write_pending_removals(connection, org).await?;
         if let Some(counts) = &self.object_counts {
             write_object_counts(connection, org, counts).await?;

@@ -4,11 +4,11 @@
 //! it can compute.
 //!
 //! Every audit is walked in order: its chain hash over the row before it, the digest of its configuration (moved from
-//! audit to audit by the versions that begin and end), the digest of its events and findings, and the SHA-256 of
+//! audit to audit by the versions that begin and end), the digest of its events, findings and decisions, and the SHA-256 of
 //! every content that it brought. Content that retention forgot is only its hash now, which the digests bind; content
 //! that still holds is never forgotten. Rows that belong to no audit are counted. Somebody who rewrites *everything* from
 //! some audit on leaves a consistent record with another head: that is what the head in every message is for.
-//! Outside the evidence: the outbox, failures, pending removals, object counts, and when an audit started.
+//! Outside the evidence: decisions that no audit has sealed yet, the outbox, failures, pending removals, object counts, and when an audit started.
 
 use std::{
     borrow::Cow,
@@ -25,6 +25,7 @@ use super::{
     past,
 };
 use crate::domain::{
+    decision::Entry,
     evidence::{self, Hash, Link},
     snapshot::{self, EntityKey, EntityKind},
 };
@@ -113,6 +114,8 @@ struct Step {
     findings: Vec<(i64, Bytes, Bytes)>,
     /// `until, uid`
     ended_findings: Vec<(i64, Bytes)>,
+    /// `audit, decision, hash, body`
+    decisions: Vec<(i64, Bytes, Bytes, Bytes)>,
 }
 
 impl Step {
@@ -170,9 +173,18 @@ impl Step {
         .bind(org)
         .bind(after)
         .bind(last)
+        .fetch_all(&mut *connection)
+        .await?;
+        let decisions = sqlx::query_as(
+            "SELECT audit, decision, hash, body FROM decision_entry
+             WHERE org = $1 AND audit IS NOT NULL AND audit > $2 AND audit <= $3",
+        )
+        .bind(org)
+        .bind(after)
+        .bind(last)
         .fetch_all(connection)
         .await?;
-        Ok(Some(Self { audits, versions, ended_versions, events, findings, ended_findings }))
+        Ok(Some(Self { audits, versions, ended_versions, events, findings, ended_findings, decisions }))
     }
 }
 
@@ -198,6 +210,7 @@ struct Met {
     ended_versions: i64,
     findings: i64,
     ended_findings: i64,
+    decisions: i64,
 }
 
 impl Walk {
@@ -207,6 +220,7 @@ impl Walk {
         let mut events = by_audit(step.events, |row| row.0);
         let mut findings = by_audit(step.findings, |row| row.0);
         let mut ended_findings = by_audit(step.ended_findings, |row| row.0);
+        let mut decisions = by_audit(step.decisions, |row| row.0);
         for audit in step.audits {
             let (seq, id) = (audit.0, text(&audit.1).into_owned());
             self.check_entities(
@@ -215,9 +229,10 @@ impl Walk {
                 versions.remove(&seq).unwrap_or_default(),
             );
             self.check_configuration(&id, &audit.5);
+            let sealed = self.check_decisions(&id, &decisions.remove(&seq).unwrap_or_default());
             self.check_recorded(
                 &id,
-                &audit.6,
+                (&audit.6, &sealed),
                 &events.remove(&seq).unwrap_or_default(),
                 &findings.remove(&seq).unwrap_or_default(),
                 &ended_findings.remove(&seq).unwrap_or_default(),
@@ -291,7 +306,7 @@ impl Walk {
     fn check_recorded(
         &mut self,
         audit: &str,
-        stored: &[u8],
+        (stored, sealed): (&[u8], &[Hash]),
         events: &[(i64, Bytes, Bytes)],
         findings: &[(i64, Bytes, Bytes)],
         ended: &[(i64, Bytes)],
@@ -318,15 +333,47 @@ impl Walk {
             rows.iter().map(|(_, _, body)| text(body).into_owned()).collect()
         };
         let actual = evidence::recorded(&bodies(events), &bodies(findings), &closed);
+        let actual = evidence::with_decisions(actual, sealed);
         if stored != actual.as_bytes() {
             self.found.problem(format!(
-                "audit {audit}: the digest of its {} events, {} begun and {} ended findings is {}, the stored ones give {actual}",
+                "audit {audit}: the digest of its {} events, {} begun and {} ended findings, {} decisions is {}, the stored ones give {actual}",
                 events.len(),
                 findings.len(),
                 closed.len(),
+                sealed.len(),
                 hex::encode(stored)
             ));
         }
+    }
+
+    /// The hashes of the entries about decisions that an audit sealed, each checked against its text.
+    fn check_decisions(&mut self, audit: &str, entries: &[(i64, Bytes, Bytes, Bytes)]) -> Vec<Hash> {
+        self.met.decisions += count(entries.len());
+        let mut hashes = Vec::with_capacity(entries.len());
+        for (_, decision, hash, body) in entries {
+            let decision = text(decision);
+            let Ok(hash) = Hash::try_from(hash.as_slice()) else {
+                self.found.problem(format!("audit {audit}: an entry about decision {decision} has no hash"));
+                continue;
+            };
+            hashes.push(hash);
+            // What retention forgot is only its hash now, which the digest binds.
+            if body.is_empty() {
+                continue;
+            }
+            let actual = Hash::of(body);
+            if actual != hash {
+                self.found.problem(format!(
+                    "audit {audit}: an entry about decision {decision} has hash {actual}, not {hash} as recorded"
+                ));
+            }
+            if !is_about(body, &decision) {
+                self.found.problem(format!(
+                    "audit {audit}: an entry about decision {decision} is filed under a name that is not its own"
+                ));
+            }
+        }
+        hashes
     }
 
     /// Checks the audit's own row against the row before it, and moves on to it.
@@ -384,13 +431,18 @@ impl Walk {
         let (findings, ended_findings): (i64, i64) =
             sqlx::query_as("SELECT COUNT(*), COUNT(until) FROM finding WHERE org = $1")
                 .bind(org)
-                .fetch_one(connection)
+                .fetch_one(&mut *connection)
                 .await?;
+        let decisions: i64 = sqlx::query_scalar("SELECT COUNT(audit) FROM decision_entry WHERE org = $1")
+            .bind(org)
+            .fetch_one(connection)
+            .await?;
         for (what, stored, met) in [
             ("versions begin", versions, self.met.versions),
             ("versions end", ended_versions, self.met.ended_versions),
             ("findings begin", findings, self.met.findings),
             ("findings end", ended_findings, self.met.ended_findings),
+            ("decisions are sealed", decisions, self.met.decisions),
         ] {
             if stored != met {
                 self.found
@@ -421,6 +473,12 @@ fn text(bytes: &[u8]) -> Cow<'_, str> {
 fn member(body: &[u8], name: &str) -> Option<String> {
     let object: serde_json::Value = serde_json::from_slice(body).ok()?;
     object.get(name)?.as_str().map(str::to_owned)
+}
+
+/// Whether the text of an entry is about this decision.
+fn is_about(body: &[u8], decision: &str) -> bool {
+    let entry: Option<Entry> = serde_json::from_slice(body).ok();
+    entry.is_some_and(|entry| entry.decision() == decision)
 }
 
 fn count(rows: usize) -> i64 {

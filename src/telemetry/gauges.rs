@@ -24,15 +24,30 @@ pub struct AuditGauges {
     pub duration_s: f64,
     /// Clients by `GrantType::label` and `ClientState::label`.
     pub clients: BTreeMap<(&'static str, &'static str), i64>,
-    /// Findings that fail and are not muted, by check and severity. A check that was not announced to
-    /// `Metrics::preset` (it left the configuration) is shown as `other`.
-    pub findings: BTreeMap<(String, Severity), i64>,
+    /// Its findings, with what people decided about them.
+    pub findings: FindingGauges,
     /// Gaps by the fact that is missing.
     pub gaps: BTreeMap<Fact, i64>,
     /// When the client that has waited longest was last seen with its grants; `None`: some never were.
     pub grants_confirmed: Option<DateTime<Utc>>,
     /// Up to when clients' calls are counted; `None`: they never were.
     pub usage_until: Option<DateTime<Utc>>,
+}
+
+/// What the metrics show of open findings. Unlike the rest of an audit, it moves when somebody decides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FindingGauges {
+    /// Findings that are due (they fail, and are neither muted nor approved), by check and severity. A check that was not
+    /// announced to `Metrics::preset` (it left the configuration) is shown as `other`.
+    pub due: BTreeMap<(String, Severity), i64>,
+    /// Failing findings that are muted, by themselves or in a baseline.
+    pub muted: i64,
+    /// Failing findings whose change was approved.
+    pub approved: i64,
+    /// Failing findings that somebody works on.
+    pub acknowledged: i64,
+    /// Decisions that expire within a week.
+    pub expiring: i64,
 }
 
 /// The values behind the gauges.
@@ -102,6 +117,8 @@ pub(super) struct Gauges {
     gaps: GaugeVec,
     clients: GaugeVec,
     findings: GaugeVec,
+    decided: GaugeVec,
+    expiring: GaugeVec,
     grants_confirmed: GaugeVec,
     usage_until: GaugeVec,
     token_expiry: GaugeVec,
@@ -164,6 +181,8 @@ impl Gauges {
             gaps: gauge(series::AUDIT_GAPS)?,
             clients: gauge(series::OAUTH_CLIENTS)?,
             findings: gauge(series::FINDINGS_OPEN)?,
+            decided: gauge(series::FINDINGS_DECIDED)?,
+            expiring: gauge(series::DECISIONS_EXPIRING)?,
             grants_confirmed: gauge(series::GRANTS_CONFIRMED)?,
             usage_until: gauge(series::USAGE_UNTIL)?,
             token_expiry: gauge(series::API_TOKEN_EXPIRY)?,
@@ -187,6 +206,8 @@ impl Gauges {
             &self.gaps,
             &self.clients,
             &self.findings,
+            &self.decided,
+            &self.expiring,
             &self.grants_confirmed,
             &self.usage_until,
             &self.token_expiry,
@@ -250,11 +271,16 @@ impl Gauges {
         for (check, severity) in checks {
             self.findings.with_label_values(&[org, check, severity.as_str()]).set(0.0);
         }
-        for ((check, severity), count) in &audit.findings {
+        for ((check, severity), count) in &audit.findings.due {
             let known = checks.iter().any(|(name, _)| name == check);
             let check = if known { check } else { "other" };
             self.findings.with_label_values(&[org, check, severity.as_str()]).add(float(*count));
         }
+        let FindingGauges { muted, approved, acknowledged, expiring, .. } = &audit.findings;
+        for (decision, count) in [("muted", muted), ("approved", approved), ("acknowledged", acknowledged)] {
+            self.decided.with_label_values(&[org, decision]).set(float(*count));
+        }
+        self.expiring.with_label_values(&[org]).set(float(*expiring));
     }
 }
 

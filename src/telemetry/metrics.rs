@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGauge, Registry, TextEncoder};
 
 use super::{
-    gauges::{AuditGauges, Gauges, OrgValues, Queue, Values},
+    gauges::{AuditGauges, FindingGauges, Gauges, OrgValues, Queue, Values},
     series,
 };
 use crate::domain::{
@@ -300,6 +300,19 @@ impl Metrics {
             values.duration_s = Some(audit.duration_s);
             values.audit = Some(audit.clone());
         });
+    }
+
+    /// Somebody decided about the findings of the audit that ended at `of`. Another one that is shown meanwhile is left as it
+    /// is, and the answer is no.
+    pub fn findings_decided(&self, org: &str, of: DateTime<Utc>, findings: FindingGauges) -> bool {
+        let mut is_shown = false;
+        self.org(org, |values| {
+            if let Some(audit) = values.audit.as_mut().filter(|audit| audit.finished_at == of) {
+                audit.findings = findings;
+                is_shown = true;
+            }
+        });
+        is_shown
     }
 
     /// An audit ended after `duration_s` seconds without being committed, for one of [`AUDIT_FAILURE_REASONS`].

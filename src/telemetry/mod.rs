@@ -10,7 +10,7 @@ pub mod logging;
 mod metrics;
 mod series;
 
-pub use gauges::{AuditGauges, Queue};
+pub use gauges::{AuditGauges, FindingGauges, Queue};
 pub use metrics::{
     API_RETRY_CAUSES, AUDIT_FAILURE_REASONS, CONTENT_TYPE, DELIVERY_FAILURE_REASONS, DbFile, Metrics,
     MissedRun, ProbeAnswer,

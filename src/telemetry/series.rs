@@ -62,6 +62,8 @@ pub const SERIES: &[Series] = &[
     AUDIT_GAPS,
     OAUTH_CLIENTS,
     FINDINGS_OPEN,
+    FINDINGS_DECIDED,
+    DECISIONS_EXPIRING,
     GRANTS_CONFIRMED,
     USAGE_UNTIL,
     DRIFT_EVENTS,
@@ -149,7 +151,17 @@ pub(super) const OAUTH_CLIENTS: Series = Series::gauge(
 pub(super) const FINDINGS_OPEN: Series = Series::gauge(
     "scopewarden_findings_open",
     &["org", "check", "severity"],
-    "Findings that fail and are not muted, as of the last committed audit.",
+    "Findings that fail and are neither muted nor approved, as of the last committed audit or decision.",
+);
+pub(super) const FINDINGS_DECIDED: Series = Series::gauge(
+    "scopewarden_findings_decided",
+    &["org", "decision"],
+    "Findings that fail and somebody decided about, as of the last committed audit or decision.",
+);
+pub(super) const DECISIONS_EXPIRING: Series = Series::gauge(
+    "scopewarden_decisions_expiring",
+    &["org"],
+    "Mutes, baselines and approvals that expire within seven days, as of the last committed audit or decision.",
 );
 pub(super) const GRANTS_CONFIRMED: Series = Series::gauge(
     "scopewarden_grants_oldest_confirmation_timestamp_seconds",

@@ -3,7 +3,7 @@
 //! Enters: parameters. Leaves: one JSON array. Must never: be larger than [`ROOM`] (and what the causes of its
 //! events take), whatever was recorded.
 
-use std::io;
+use std::{collections::BTreeSet, io};
 
 use axum::{
     Json,
@@ -105,12 +105,18 @@ async fn list_events(state: &State, query: Option<&str>) -> Result<Response, Err
     let query = Query::read(query, &["org", "limit"])?;
     let limit = query.limit(USUAL)?;
     let events = state.store.events(query.org(&state.orgs)?, None, None, limit).await?;
+    let mut approved = BTreeSet::new();
+    for org in events.iter().map(|(_, _, event)| &event.org).collect::<BTreeSet<_>>() {
+        let ledger = state.store.decisions(org).await?.ledger;
+        approved.extend(ledger.approved_events().into_iter().map(str::to_owned));
+    }
     let mut body = b"[".to_vec();
     for (audit, at, event) in &events {
         if body.len() > 1 {
             body.push(b',');
         }
-        write_event(&mut body, audit, *at, event, ROOM / limit as usize)?;
+        let is_approved = approved.contains(&event.id);
+        write_event(&mut body, (audit, *at), event, is_approved, ROOM / limit as usize)?;
     }
     body.push(b']');
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
@@ -125,18 +131,20 @@ struct Recorded<'a> {
     #[serde(flatten)]
     event: &'a Event,
     clients_total: usize,
+    /// An approval of it stands.
+    approved: bool,
 }
 
 fn write_event(
     body: &mut Vec<u8>,
-    audit: &str,
-    at: DateTime<Utc>,
+    (audit, at): (&str, DateTime<Utc>),
     event: &Event,
+    approved: bool,
     room: usize,
 ) -> Result<(), Error> {
     let start = body.len();
     let clients_total = event.clients.len();
-    let whole = Recorded { audit, at, event, clients_total };
+    let whole = Recorded { audit, at, event, clients_total, approved };
     if serde_json::to_writer(Limited { body, left: room }, &whole).is_ok() {
         return Ok(());
     }
@@ -149,7 +157,7 @@ fn write_event(
         org: event.org.clone(),
         severity: event.severity,
     };
-    let bare = Recorded { audit, at, event: &bare, clients_total };
+    let bare = Recorded { audit, at, event: &bare, clients_total, approved };
     serde_json::to_writer(body, &bare).map_err(|error| Error::Unwritable(error.to_string()))
 }
 

@@ -16,6 +16,7 @@ use super::{OrgLine, State, api::weight, error::Error, query::Query, words::Mome
 use crate::{
     domain::{
         Gap, Severity,
+        decision::Kind,
         event::Event,
         finding::{Finding, Status},
         message,
@@ -52,14 +53,20 @@ pub(super) struct Tally {
     pub(super) unknown: u64,
     /// Muted by a person, of any severity; in none of the numbers above.
     pub(super) muted: u64,
+    /// Approved and not muted, of any severity; in none of the numbers above.
+    pub(super) approved: u64,
+    /// Somebody works on them; they are counted above too, if they are due.
+    pub(super) acknowledged: u64,
 }
 
 impl Tally {
     pub(super) fn of<'a>(findings: impl Iterator<Item = &'a Finding>) -> Self {
         let mut tally = Self::default();
         for finding in findings {
+            tally.acknowledged += u64::from(finding.marks.acknowledged);
             *match (finding.muted, finding.status, finding.severity) {
                 (true, ..) => &mut tally.muted,
+                _ if finding.marks.approved => &mut tally.approved,
                 (_, Status::Unknown, _) => &mut tally.unknown,
                 (.., Severity::Critical) => &mut tally.critical,
                 (.., Severity::High) => &mut tally.high,
@@ -102,7 +109,8 @@ struct Page<'a> {
     audited: bool,
     failures: Vec<FailedRow>,
     tally: Vec<(u64, &'static str)>,
-    muted: u64,
+    /// Those that nobody has to act on, and those that somebody acts on.
+    decided: Vec<(u64, &'static str)>,
     open: usize,
     findings: Vec<FindingRow>,
     events: Vec<EventRow>,
@@ -154,6 +162,16 @@ struct FindingRow {
 }
 
 impl FindingRow {
+    /// What was decided about it, each in one word and in a sentence.
+    fn decisions(&self) -> Vec<(&'static str, String)> {
+        let word = |kind| match kind {
+            Kind::Acknowledge => "acknowledged",
+            Kind::Mute | Kind::Baseline => "muted",
+            Kind::Approve => "approved",
+        };
+        self.finding.marks.decisions.iter().map(|mark| (word(mark.kind), mark.words())).collect()
+    }
+
     fn is_unknown(&self) -> bool {
         self.finding.status == Status::Unknown
     }
@@ -185,8 +203,11 @@ impl<'a> Page<'a> {
         failures.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
 
         let tally = Tally::of(findings.iter());
-        findings.retain(|finding| !finding.muted);
-        findings.sort_by(|one, other| weight(one).cmp(&weight(other)));
+        // What nobody has to act on comes last.
+        findings.sort_by(|one, other| {
+            let silenced = |finding: &Finding| finding.muted || finding.marks.approved;
+            silenced(one).cmp(&silenced(other)).then_with(|| weight(one).cmp(&weight(other)))
+        });
         let open = findings.len();
         findings.truncate(FINDINGS);
         let events = state.store.events(only, None, None, EVENTS).await?;
@@ -201,7 +222,14 @@ impl<'a> Page<'a> {
             orgs,
             failures: failures.into_iter().map(|(_, row)| row).collect(),
             tally: tally.parts(),
-            muted: tally.muted,
+            decided: [
+                (tally.muted, "muted"),
+                (tally.approved, "approved"),
+                (tally.acknowledged, "acknowledged"),
+            ]
+            .into_iter()
+            .filter(|(number, _)| *number > 0)
+            .collect(),
             open,
             findings: findings.into_iter().map(|finding| FindingRow::of(finding, now)).collect(),
             events: events.iter().map(|(_, at, event)| EventRow::of(event, *at, now)).collect(),

@@ -12,7 +12,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 use crate::workplace::{SIGNING_SECRET, Workplace, run};
 
 /// Every command that prints something of an organisation.
-const COMMANDS: [&[&str]; 17] = [
+const COMMANDS: [&[&str]; 20] = [
     &["audit"],
     &["audit", "--json"],
     &["check-config"],
@@ -27,6 +27,9 @@ const COMMANDS: [&[&str]; 17] = [
     &["diff"],
     &["diff", "--format", "text"],
     &["findings"],
+    &["approvals", "list", "--all"],
+    &["approvals", "export", "--format", "csv"],
+    &["baseline", "--owner", "o", "--reason", "r", "--expires", "1d", "--dry-run"],
     &["verify"],
     &["outbox", "list"],
     &["outbox", "list", "--json"],

@@ -82,11 +82,12 @@ impl Record {
              WHERE f.body ->> 'status' = 'fail'
                AND NOT EXISTS (SELECT 1 FROM finding g WHERE g.uid = f.uid AND g.since = f.until)
              GROUP BY a.id";
-        for (kind, expected) in [("finding.opened", begun), ("finding.resolved", ended)] {
+        // One that failed in an earlier life is `finding.reopened`.
+        for (kind, expected) in [("finding.%opened", begun), ("finding.resolved", ended)] {
             let expected: Vec<(String, i64)> =
                 sqlx::query_as(expected).fetch_all(&mut *connection).await.unwrap();
             let told: Vec<(String, i64)> = sqlx::query_as(
-                "SELECT body ->> '$.data.audit', SUM(body ->> '$.data.total') FROM message WHERE kind = $1 GROUP BY 1",
+                "SELECT body ->> '$.data.audit', SUM(body ->> '$.data.total') FROM message WHERE kind LIKE $1 GROUP BY 1",
             )
             .bind(kind)
             .fetch_all(&mut *connection)

@@ -8,7 +8,6 @@ pub(super) mod catalogue;
 pub(super) mod clients;
 pub(super) mod diff;
 pub(super) mod export;
-pub(super) mod findings;
 pub(super) mod least_privilege;
 pub(super) mod usage;
 pub(super) mod verify;

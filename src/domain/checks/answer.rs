@@ -70,6 +70,7 @@ impl Check {
             status: Status::Fail,
             severity: probed::severity(facts, subject, self.id, &failure.key).unwrap_or(self.severity),
             muted: false,
+            marks: crate::domain::decision::Marks::default(),
             client: ClientRef { id: subject.client.id.clone(), name: subject.client.name.clone() },
             key: failure.key,
             title: failure.title,

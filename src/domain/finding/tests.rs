@@ -27,7 +27,9 @@ fn lifecycle(
 }
 
 fn apart(life: Lifecycle) -> Life {
-    let Lifecycle { open, opened, resolved, updated, dropped } = life;
+    let Lifecycle { open, opened, resolved, updated, dropped, worsened } = life;
+    // Each is told with its update.
+    assert!(worsened.iter().all(|worse| updated.contains(worse)));
     let [open, opened, resolved, updated, dropped] = [open, opened, resolved, updated, dropped]
         .map(|list| list.into_iter().map(Arc::unwrap_or_clone).collect());
     Life { open, opened, resolved, updated, dropped }
@@ -45,6 +47,7 @@ fn finding(client: &str, key: &str, status: Status) -> Finding {
         status,
         severity: Severity::Critical,
         muted: false,
+        marks: crate::domain::decision::Marks::default(),
         client: ClientRef { id: client.into(), name: client.to_owned() },
         key: key.to_owned(),
         title: "title".to_owned(),

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::{ENTRIES, Letterhead, Message, MessageKind, order_of, sentence, some_of, weight};
 use crate::domain::{
     Severity,
+    decision::Reason,
     event::{CauseKind, Event, Subject},
     evidence::Digester,
     finding::Finding,
@@ -45,6 +46,8 @@ pub struct FindingNews {
     pub finding: Arc<Finding>,
     /// `phase`, `open`, `since`, `changes`.
     pub flapping: Option<Value>,
+    /// Why it is told, if it is not for failing or passing for the first time.
+    pub reason: Option<Reason>,
 }
 
 impl FindingNews {
@@ -52,7 +55,7 @@ impl FindingNews {
     pub fn flapping(finding: &Arc<Finding>, phase: Phase, open: bool, flap: Flap) -> Self {
         let flapping =
             json!({ "phase": phase, "open": open, "since": time(flap.since), "changes": flap.changes });
-        Self { finding: Arc::clone(finding), flapping: Some(flapping) }
+        Self { finding: Arc::clone(finding), flapping: Some(flapping), reason: None }
     }
 
     fn json(&self) -> Value {
@@ -87,31 +90,55 @@ pub struct Flapping {
     pub more: bool,
 }
 
-/// Findings that opened, resolved or flap in one audit: each by itself, or all in one message if they are more than
-/// `group_above` (0: always each by itself).
+/// Findings that opened, resolved or flap, all for one reason: each by itself, or all in one message if they are more than
+/// `group_above` (0: always each by itself). `salt` tells apart messages of one kind about one finding that are made
+/// between two audits; one audit makes only one of each, and needs none.
 pub fn findings(
     head: &Letterhead<'_>,
     kind: MessageKind,
     findings: &[&FindingNews],
     group_above: u32,
+    salt: &str,
 ) -> Vec<Message> {
-    let word = kind.as_str().rsplit('.').next().unwrap_or_default();
+    let reason = findings.first().and_then(|news| news.reason);
+    let word = match (kind, reason) {
+        (MessageKind::FindingReopened, Some(reason)) => {
+            format!("due again ({})", reason.as_str().replace('_', " "))
+        }
+        (MessageKind::FindingResolved, Some(reason)) => reason.as_str().to_owned(),
+        _ => kind.as_str().rsplit('.').next().unwrap_or_default().to_owned(),
+    };
+    let id = |key: &str| match reason {
+        Some(reason) => head.id(kind, &format!("{key} {} {salt}", reason.as_str())),
+        None => head.id(kind, key),
+    };
     if is_few(findings.len(), group_above) {
         let alone = findings.iter().map(|news| {
             let finding = &news.finding;
             let summary = format!("{word}: {}{}", finding.title, note(news));
-            let data = json!({ "findings": [news.json()], "total": 1 });
+            let mut data = json!({ "findings": [news.json()], "total": 1 });
+            add_reason(&mut data, reason);
             let key = format!("finding:{}", finding.uid);
-            head.message(kind, head.id(kind, &finding.uid), key, finding.severity, &summary, data)
+            head.message(kind, id(&finding.uid), key, finding.severity, &summary, data)
         });
         return alone.collect();
     }
     let all = findings.iter().map(|news| news.finding.as_ref());
     let (mut data, severity) = counts(all.clone());
     data["findings"] = worst_first(findings, |news| &news.finding).iter().map(|news| news.json()).collect();
-    let summary = format!("{} findings {word} in one audit", findings.len());
-    let id = head.id(kind, &group(all.map(|finding| finding.uid.as_str())));
+    add_reason(&mut data, reason);
+    let summary = match reason {
+        None => format!("{} findings {word} in one audit", findings.len()),
+        Some(_) => format!("{} findings {word}", findings.len()),
+    };
+    let id = id(&group(all.map(|finding| finding.uid.as_str())));
     vec![head.message(kind, id, format!("findings:{}", head.org), severity, &summary, data)]
+}
+
+fn add_reason(data: &mut Value, reason: Option<Reason>) {
+    if let Some(reason) = reason {
+        data["reason"] = json!(reason.as_str());
+    }
 }
 
 /// Critical findings that are open for long, all in one message.

@@ -28,6 +28,7 @@ fn finding(number: usize, severity: Severity) -> Finding {
         status: Status::Fail,
         severity,
         muted: false,
+        marks: crate::domain::decision::Marks::default(),
         client,
         key: String::new(),
         title: "a title".to_owned(),

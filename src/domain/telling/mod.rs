@@ -23,10 +23,11 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use self::post::Post;
 pub use self::things::{About, Remembered};
+use self::{post::Post, things::ToldFinding};
 use super::{
     ClientId, Gap, Severity,
+    decision::Reason,
     event::Event,
     finding::{Finding, Status},
     message::{self, Letterhead, Message, MessageKind, news},
@@ -88,6 +89,8 @@ pub struct Concluded<'a> {
     pub events: &'a [Event],
     /// Findings that are news, by the kind of message that tells of them.
     pub findings: &'a [(MessageKind, &'a [Arc<Finding>])],
+    /// Findings that are due again, each with why.
+    pub reopened: &'a [(Reason, Arc<Finding>)],
     /// All findings that are open now.
     pub open: &'a [Arc<Finding>],
 }
@@ -151,6 +154,7 @@ pub fn tell(audience: &Audience, audit: &Concluded<'_>, told: &Told) -> Telling 
     let mut things = things::Things::recall(&told.things, audience.flapping_after, head.at);
     things.events(audit.events, &owners);
     things.findings(audit.findings, &owners);
+    things.reopened(audit.reopened, &owners);
     things.look(audit);
 
     let drift: Vec<(&Event, Concern<'_>)> = things
@@ -161,24 +165,7 @@ pub fn tell(audience: &Audience, audit: &Concluded<'_>, told: &Told) -> Telling 
         })
         .collect();
     offer_drift(&mut post, audience, head, &drift);
-    for kind in [MessageKind::FindingOpened, MessageKind::FindingResolved, MessageKind::FindingFlapping] {
-        let told = things.told_findings.iter().filter(|told| told.kind == kind);
-        let told: Vec<(&news::FindingNews, Concern<'_>)> = told
-            .map(|told| {
-                let concern = Concern {
-                    org: Some(org),
-                    severity: told.news.finding.severity,
-                    check: Some(&told.news.finding.check),
-                    owners: &told.owners,
-                };
-                (&told.news, concern)
-            })
-            .collect();
-        post.offer(audience, kind, &told, |list| {
-            let list: Vec<&news::FindingNews> = list.iter().map(|news| **news).collect();
-            news::findings(head, kind, &list, audience.group_above)
-        });
-    }
+    offer_findings(&mut post, audience, head, &things.told_findings, "");
     let flapping: Vec<(&news::Flapping, Concern<'_>)> = things
         .flapping
         .iter()
@@ -194,6 +181,66 @@ pub fn tell(audience: &Audience, audit: &Concluded<'_>, told: &Told) -> Telling 
     let (remember, forget) = things.noted(&told.things);
     let noted = Noted { remember, forget, reminded };
     Telling { messages: post.messages, unheard: post.unheard, noted }
+}
+
+/// What a person's decision makes of alerts between two audits: `closed` although they fail, and `reopened`. `salt` makes
+/// the messages others than those of the decision before.
+pub fn decided(
+    audience: &Audience,
+    head: &Letterhead<'_>,
+    snapshot: &Snapshot,
+    [closed, reopened]: [&[(Reason, Arc<Finding>)]; 2],
+    salt: &str,
+) -> Telling {
+    let owners = Owners::of(snapshot, snapshot);
+    let told: Vec<ToldFinding> =
+        [(MessageKind::FindingResolved, closed), (MessageKind::FindingReopened, reopened)]
+            .into_iter()
+            .flat_map(|(kind, list)| list.iter().map(move |(reason, finding)| (kind, *reason, finding)))
+            .map(|(kind, reason, finding)| {
+                things::told(kind, Some(reason), finding, owners.of_client(&finding.client.id))
+            })
+            .collect();
+    let mut post = Post::default();
+    offer_findings(&mut post, audience, head, &told, salt);
+    Telling { messages: post.messages, unheard: post.unheard, noted: Noted::default() }
+}
+
+/// Findings, of each kind those of each reason: such as open before such as close.
+fn offer_findings(
+    post: &mut Post,
+    audience: &Audience,
+    head: &Letterhead<'_>,
+    told: &[ToldFinding],
+    salt: &str,
+) {
+    let reasons: Vec<Option<Reason>> =
+        std::iter::once(None).chain(Reason::ALL.into_iter().map(Some)).collect();
+    for kind in [
+        MessageKind::FindingOpened,
+        MessageKind::FindingReopened,
+        MessageKind::FindingResolved,
+        MessageKind::FindingFlapping,
+    ] {
+        for reason in &reasons {
+            let told = told.iter().filter(|told| told.kind == kind && told.news.reason == *reason);
+            let told: Vec<(&news::FindingNews, Concern<'_>)> = told
+                .map(|told| {
+                    let concern = Concern {
+                        org: Some(head.org),
+                        severity: told.news.finding.severity,
+                        check: Some(&told.news.finding.check),
+                        owners: &told.owners,
+                    };
+                    (&told.news, concern)
+                })
+                .collect();
+            post.offer(audience, kind, &told, |list| {
+                let list: Vec<&news::FindingNews> = list.iter().map(|news| **news).collect();
+                news::findings(head, kind, &list, audience.group_above, salt)
+            });
+        }
+    }
 }
 
 /// Changes, or one message of all of them. A change that is told alone and one that is told among others are different
@@ -223,7 +270,10 @@ fn remind(
         return None;
     }
     let open = audit.open.iter().filter(|finding| {
-        finding.is_due() && finding.severity == Severity::Critical && finding.first_seen + after <= now
+        finding.is_due()
+            && !finding.marks.acknowledged
+            && finding.severity == Severity::Critical
+            && finding.first_seen + after <= now
     });
     let open: Vec<(&Finding, BTreeSet<String>)> =
         open.map(|finding| (finding.as_ref(), owners.of_client(&finding.client.id))).collect();

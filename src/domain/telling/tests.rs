@@ -110,6 +110,7 @@ impl Life {
                 gaps: &self.gaps,
                 events: &events,
                 findings: &[(MessageKind::FindingOpened, &opened), (MessageKind::FindingResolved, &resolved)],
+                reopened: &[],
                 open: &open,
             },
             &self.told,
@@ -231,6 +232,7 @@ fn what_nobody_wants_is_counted() {
         gaps: &[],
         events: &events,
         findings: &[(MessageKind::FindingOpened, &opened)],
+        reopened: &[],
         open: &opened,
     };
     let telling = tell(&audience, &concluded, &Told::default());
@@ -432,6 +434,7 @@ fn what_flaps_out_of_sight_is_not_called_settled() {
         gaps: &[gap(Fact::Divisions)],
         events: &[],
         findings: &[],
+        reopened: &[],
         open: &[doubtful],
     };
     assert!(tell(&life.audience, &concluded, &life.told).messages.is_empty());

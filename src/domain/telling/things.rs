@@ -22,6 +22,7 @@ use super::{
 };
 use crate::domain::{
     Fact, Gap,
+    decision::Reason,
     event::{CauseKind, Event, Subject},
     finding::{Finding, Status},
     message::{
@@ -138,18 +139,42 @@ impl<'a> Things<'a> {
         thing.memory.change(&prints::of_event(event), event.severity, self.limit, true, self.now)
     }
 
+    /// Findings that are due again. One that failed before may come and go; any other reason is a person's word or the
+    /// end of it, and is told as it is.
+    pub(super) fn reopened(&mut self, findings: &[(Reason, Arc<Finding>)], owners: &Owners<'_>) {
+        for (reason, finding) in findings {
+            let concerned = owners.of_client(&finding.client.id);
+            if *reason == Reason::FailedAgain {
+                self.finding(MessageKind::FindingReopened, Some(*reason), finding, concerned);
+                continue;
+            }
+            if let Some(thing) = self.remembered.get_mut(&key_of_finding(&finding.uid))
+                && let About::Finding { finding: last, is_open, told_open } = &mut thing.about
+            {
+                (*last, *is_open, *told_open) = (Arc::clone(finding), true, true);
+            }
+            self.told_findings.push(told(MessageKind::FindingReopened, Some(*reason), finding, concerned));
+        }
+    }
+
     pub(super) fn findings(&mut self, findings: &[(MessageKind, &[Arc<Finding>])], owners: &Owners<'_>) {
         for (kind, list) in findings {
             for finding in *list {
-                self.finding(*kind, finding, owners.of_client(&finding.client.id));
+                self.finding(*kind, None, finding, owners.of_client(&finding.client.id));
             }
         }
     }
 
-    fn finding(&mut self, kind: MessageKind, finding: &Arc<Finding>, concerned: BTreeSet<String>) {
+    fn finding(
+        &mut self,
+        kind: MessageKind,
+        reason: Option<Reason>,
+        finding: &Arc<Finding>,
+        concerned: BTreeSet<String>,
+    ) {
         let opens = kind != MessageKind::FindingResolved;
         if self.limit == 0 && !self.remembered.contains_key(&key_of_finding(&finding.uid)) {
-            self.told_findings.push(told(kind, finding, None, concerned));
+            self.told_findings.push(told(kind, reason, finding, concerned));
             return;
         }
         let thing = self.remembered.entry(key_of_finding(&finding.uid)).or_insert_with(|| Remembered {
@@ -185,7 +210,7 @@ impl<'a> Things<'a> {
             }
             (Verdict::Tell | Verdict::Begins, _) => {
                 *told_open = opens;
-                self.told_findings.push(told(kind, finding, None, concerned));
+                self.told_findings.push(told(kind, reason, finding, concerned));
             }
         }
     }
@@ -205,6 +230,14 @@ impl<'a> Things<'a> {
             let now = self.now;
             let Some(thing) = self.remembered.get_mut(&key) else { continue };
             let Some(flap) = thing.memory.flap else { continue };
+            if let About::Finding { finding, told_open, .. } = &mut thing.about
+                && open.get(finding.uid.as_str()).is_some_and(|open| open.muted || open.marks.approved)
+            {
+                // Somebody decided that it need not be heard of, which was told.
+                thing.memory.flap = None;
+                *told_open = false;
+                continue;
+            }
             let is_seen = match &thing.about {
                 About::Subject { subject, .. } => sees(audit.gaps, subject),
                 About::Finding { finding, .. } => open
@@ -262,13 +295,13 @@ impl<'a> Things<'a> {
     }
 }
 
-fn told(
+pub(super) fn told(
     kind: MessageKind,
+    reason: Option<Reason>,
     finding: &Arc<Finding>,
-    flapping: Option<serde_json::Value>,
     owners: BTreeSet<String>,
 ) -> ToldFinding {
-    ToldFinding { kind, news: FindingNews { finding: Arc::clone(finding), flapping }, owners }
+    ToldFinding { kind, news: FindingNews { finding: Arc::clone(finding), flapping: None, reason }, owners }
 }
 
 fn describe(

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::store::{Change, Place, Told};
+use crate::store::{Change, Cursor, Told};
 
 async fn all(
     store: &Store,
     from: Option<DateTime<Utc>>,
     to: Option<DateTime<Utc>>,
 ) -> Vec<(String, Change, Finding)> {
-    let mut place = Place::default();
+    let mut place = Cursor::default();
     let mut changes = Vec::new();
     loop {
         let page = store.finding_changes("acme", from, to, &mut place).await.unwrap();
@@ -60,7 +60,7 @@ async fn a_finding_opens_changes_ends_and_opens_again() {
     assert_eq!(ended.last_seen, at(2 * 60), "the audit that ended it did not see it");
     let span = told(all(&store, Some(at(2 * 60)), Some(at(3 * 60))).await);
     assert_eq!(span, [row(3, Change::Ended, "two")]);
-    let mut place = Place::default();
+    let mut place = Cursor::default();
     assert!(store.finding_changes("other", None, None, &mut place).await.unwrap().is_empty());
 }
 
@@ -83,14 +83,14 @@ async fn pages_are_bounded_and_leave_nothing_out() {
     };
     second.record(&store).await.unwrap();
 
-    let first = store.finding_changes("acme", None, None, &mut Place::default()).await.unwrap();
+    let first = store.finding_changes("acme", None, None, &mut Cursor::default()).await.unwrap();
     assert_eq!(first.len(), 500);
     let changes = all(&store, None, None).await;
     let told: BTreeSet<(String, String)> =
         changes.iter().map(|(audit, _, finding)| (audit.clone(), finding.uid.clone())).collect();
     assert_eq!((changes.len(), told.len()), (1_300, 1_300));
 
-    let mut place = Place::default();
+    let mut place = Cursor::default();
     let mut ids = Vec::new();
     loop {
         let page: Vec<(Told, Event)> = store.event_page("acme", None, None, &mut place).await.unwrap();
@@ -101,6 +101,6 @@ async fn pages_are_bounded_and_leave_nothing_out() {
         ids.extend(page.into_iter().map(|(_, event)| event.id));
     }
     assert_eq!(ids, events.iter().map(|event| event.id.clone()).collect::<Vec<_>>());
-    let later = store.event_page("acme", Some(at(60)), None, &mut Place::default()).await.unwrap();
+    let later = store.event_page("acme", Some(at(60)), None, &mut Cursor::default()).await.unwrap();
     assert_eq!(later.len(), 100);
 }

@@ -1,6 +1,7 @@
 //! The store on real files. `Audit` makes a record the way `audit` does: from the history that the store tells.
 
 mod copying;
+mod decisions;
 mod disk;
 mod exporting;
 mod growth;
@@ -17,9 +18,10 @@ use std::{collections::BTreeSet, sync::Arc};
 use chrono::{DateTime, Utc};
 use tempfile::TempDir;
 
-use super::{Error, Observations, Record, Store, gaps_body, recorded_digest};
+use super::{Decided, Error, Observations, Record, Store, entry_hash, gaps_body, recorded_digest};
 use crate::domain::{
     Fact, Gap, Severity,
+    decision::Entry,
     event::{Cause, CauseKind, Delta, Event, Subject},
     evidence::{self, Hash, Link},
     finding::{self, ClientRef, Finding, Status},
@@ -55,6 +57,8 @@ pub(super) struct Audit {
     pub(super) object_counts: Option<ObjectCounts>,
     pub(super) pending_removals: BTreeSet<(Fact, String)>,
     pub(super) noted: Noted,
+    /// Decisions that it ends.
+    pub(super) endings: Vec<Entry>,
 }
 
 impl Audit {
@@ -77,12 +81,16 @@ impl Audit {
         observations: Observations<'_>,
         store: &Store,
     ) -> Result<(), Error> {
-        let past = store.history(org).await?.past;
+        let history = store.history(org).await?;
+        let (past, book) = (history.past, history.book);
         let changes = self.snapshot.changes_since(past.as_ref().map(|past| &past.snapshot));
         let at = at(self.seconds);
         let [opened, updated, closed] = [&self.opened, &self.updated, &self.closed]
             .map(|list| list.iter().cloned().map(Arc::new).collect::<Vec<_>>());
         let recorded = recorded_digest(&self.events, &opened, &updated, &closed);
+        let sealed: Vec<Hash> =
+            book.unsealed.into_iter().chain(self.endings.iter().map(entry_hash)).collect();
+        let recorded = evidence::with_decisions(recorded, &sealed);
         let link = Link {
             org,
             audit: &self.id,
@@ -112,6 +120,7 @@ impl Audit {
             pending_removals: &self.pending_removals,
             observations,
             noted: &self.noted,
+            decided: Decided { last: book.last, made: &self.endings },
             api_calls: 8,
             clients: u32::try_from(self.snapshot.clients.len()).unwrap(),
             roles: u32::try_from(self.snapshot.roles.len()).unwrap(),
@@ -136,6 +145,7 @@ pub(super) fn finding(client: &str, evidence: &str) -> Finding {
         status: Status::Fail,
         severity: Severity::High,
         muted: false,
+        marks: crate::domain::decision::Marks::default(),
         client: ClientRef { id: client.into(), name: format!("Client {client}") },
         key: "r1".to_owned(),
         title: "It holds the Admin role".to_owned(),

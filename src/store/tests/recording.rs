@@ -142,6 +142,7 @@ async fn an_audit_that_was_overtaken_is_refused() {
         pending_removals: &BTreeSet::new(),
         observations: Observations::NONE,
         noted: &crate::domain::telling::Noted::default(),
+        decided: crate::store::Decided::NONE,
         api_calls: 0,
         clients: 1,
         roles: 1,

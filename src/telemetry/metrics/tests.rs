@@ -24,7 +24,13 @@ fn audit(finished: i64) -> AuditGauges {
         finished_at: at(finished),
         duration_s: 1.5,
         clients: BTreeMap::from([(("client_credentials", "active"), 7), (("password", "active"), 1)]),
-        findings: BTreeMap::from([(("admin-role".to_owned(), Severity::Critical), 2)]),
+        findings: FindingGauges {
+            due: BTreeMap::from([(("admin-role".to_owned(), Severity::Critical), 2)]),
+            muted: 3,
+            approved: 1,
+            acknowledged: 0,
+            expiring: 2,
+        },
         gaps: BTreeMap::from([(Fact::Divisions, 1)]),
         grants_confirmed: Some(at(90)),
         usage_until: Some(at(95)),
@@ -196,7 +202,7 @@ fn an_audit_replaces_the_one_before_as_a_whole() {
 
     let after = AuditGauges {
         clients: BTreeMap::from([(("code", "disabled"), 4)]),
-        findings: BTreeMap::new(),
+        findings: FindingGauges::default(),
         gaps: BTreeMap::new(),
         ..audit(201)
     };
@@ -246,7 +252,7 @@ fn a_check_that_nobody_announced_adds_no_label() {
     let metrics = preset();
     let mut seen = audit(101);
     for number in 0..1000 {
-        seen.findings.insert((format!("retired-{number}"), Severity::High), 1);
+        seen.findings.due.insert((format!("retired-{number}"), Severity::High), 1);
     }
     metrics.audit_recorded("acme", &seen);
     let page = metrics.render();

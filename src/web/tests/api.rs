@@ -19,8 +19,7 @@ async fn organisations_come_with_their_last_audit_failure_and_findings() {
     assert_eq!(orgs[0]["last_audit"]["complete"], false);
     assert_eq!(orgs[0]["last_audit"]["gaps"][0]["fact"], "divisions");
     assert_eq!(orgs[0]["last_failure"], Value::Null);
-    let tally =
-        json!({ "critical": 1, "high": 0, "medium": 0, "low": 0, "info": 0, "unknown": 1, "muted": 0 });
+    let tally = json!({ "critical": 1, "high": 0, "medium": 0, "low": 0, "info": 0, "unknown": 1, "muted": 0, "approved": 0, "acknowledged": 0 });
     assert_eq!(orgs[0]["findings"], tally);
     assert_eq!(orgs[1]["last_audit"], Value::Null);
     assert_eq!(orgs[1]["last_failure"]["detail"], "no route to the platform");
@@ -86,6 +85,7 @@ async fn events_come_whole_with_the_audit_that_recorded_them() {
     expected["audit"] = json!(format!("acme-{}", ago(3).timestamp()));
     expected["at"] = json!(ago(3));
     expected["clients_total"] = json!(2);
+    expected["approved"] = json!(false);
     assert_eq!(events, json!([expected]));
     assert_eq!(site.get("/api/v1/events?org=north+%26+south").await.json(), json!([]));
 }

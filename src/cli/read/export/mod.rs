@@ -30,7 +30,7 @@ use crate::{
     },
     daemon::clock,
     domain::access::Access,
-    store::{Change, Past, Place, Store, Told},
+    store::{Change, Cursor, Past, Store, Told},
 };
 
 /// Exports findings, events, clients or permissions as JSON lines, CSV or OCSF 1.8.0
@@ -164,7 +164,7 @@ impl Part {
     }
 
     async fn open(&self, store: &Store, rows: &mut Rows<'_>) -> Result<(), anyhow::Error> {
-        let mut place = Place::default();
+        let mut place = Cursor::default();
         loop {
             let page = store.open_page(&self.org, &self.last, &mut place).await?;
             if page.is_empty() || rows.is_closed() {
@@ -177,7 +177,7 @@ impl Part {
     }
 
     async fn changes(&self, store: &Store, rows: &mut Rows<'_>) -> Result<(), anyhow::Error> {
-        let mut place = Place::default();
+        let mut place = Cursor::default();
         loop {
             let page = store.finding_changes(&self.org, self.from, self.to, &mut place).await?;
             if page.is_empty() || rows.is_closed() {
@@ -190,7 +190,7 @@ impl Part {
     }
 
     async fn events(&self, store: &Store, rows: &mut Rows<'_>) -> Result<(), anyhow::Error> {
-        let mut place = Place::default();
+        let mut place = Cursor::default();
         loop {
             let page = store.event_page(&self.org, self.from, self.to, &mut place).await?;
             if page.is_empty() || rows.is_closed() {

@@ -124,6 +124,7 @@ fn finding(facts: &Facts<'_>, contract: &Contract, what: &str, next_step: String
         status: if doubt.is_some() { Status::Unknown } else { Status::Fail },
         severity: CHECK.severity,
         muted: false,
+        marks: crate::domain::decision::Marks::default(),
         client,
         key: named.clone(),
         title: format!("The contract that names {named} is about no client"),

@@ -30,6 +30,7 @@ use super::{Facts, Subject, answer::AFTER_A_GAP};
 use crate::domain::{
     Severity,
     access::Access,
+    decision::Marks,
     finding::{ClientRef, Finding, Status, uid},
 };
 
@@ -124,6 +125,7 @@ impl CustomCheck {
             status,
             severity: *severity,
             muted: false,
+            marks: Marks::default(),
             client: ClientRef { id: client.id.clone(), name: client.name.clone() },
             key: String::new(),
             title: said.title,
