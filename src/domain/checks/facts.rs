@@ -173,6 +173,15 @@ impl<'a> Facts<'a> {
         for standing in context.probes.into_iter().flatten().filter(counts) {
             probes.entry(standing.latest.client.id.as_str()).or_default().push(standing);
         }
+        for standings in probes.values_mut() {
+            // A run that was cut short leaves what was expected of an operation before beside what is expected now, and a
+            // finding is about an operation: the newer one speaks.
+            standings.sort_by(|one, other| {
+                let (one, other) = (&one.latest, &other.latest);
+                one.operation.cmp(&other.operation).then(other.at.cmp(&one.at))
+            });
+            standings.dedup_by(|older, newer| older.latest.operation == newer.latest.operation);
+        }
         let escalation = Escalation::new(access);
         let occupancy = Occupancy::new(context.object_counts);
         Self {

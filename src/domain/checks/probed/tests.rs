@@ -160,6 +160,28 @@ fn positive_tests_mismatches_and_unexplained_refusals() {
 }
 
 #[test]
+fn of_two_expectations_of_one_operation_the_newer_one_speaks() {
+    let before = Observation {
+        mismatch: true,
+        severity: Some(Severity::High),
+        ..observation(Expectation::Deny, Verdict::NotRefused)
+    };
+    let now = Observation {
+        mismatch: true,
+        at: when() + TimeDelta::minutes(1),
+        ..observation(Expectation::Allow, Verdict::Refused)
+    };
+    let found = audit(&[proven(now), proven(before)]);
+    assert_eq!(
+        keys(&found, "model-mismatch"),
+        [("c", DELETE, Status::Fail)],
+        "one finding, not two of one id"
+    );
+    assert_eq!(keys(&found, "positive-test-failed").len(), 1);
+    assert!(keys(&found, "negative-test-failed").is_empty());
+}
+
+#[test]
 fn since_is_when_the_present_proof_began() {
     let at = |minutes, verdict| Observation {
         at: when() + TimeDelta::minutes(minutes),
