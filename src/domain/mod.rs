@@ -7,6 +7,7 @@
 mod names;
 
 pub mod access;
+pub mod attribution;
 pub mod catalogue;
 pub mod checks;
 pub mod contract;
