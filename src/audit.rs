@@ -5,6 +5,7 @@
 //! the connection. The past is read once at the start, and everything is written once at the end.
 
 mod analysis;
+mod inquiry;
 pub mod proposal;
 
 use std::{
@@ -17,10 +18,13 @@ use serde::Serialize;
 use tracing::{Instrument as _, info, info_span, warn};
 use uuid::{NoContext, Timestamp, Uuid};
 
-use self::analysis::{Analysis, Input, Looks};
 pub use self::analysis::{Seen, gauges};
+use self::{
+    analysis::{Analysis, Input, Looks},
+    inquiry::{Doubts, Inquiry},
+};
 use crate::{
-    collect::{self, Collector},
+    collect::{self, Collector, LogRead, Served},
     config::{self, Config, Org},
     domain::{
         Gap, Severity,
@@ -42,6 +46,8 @@ use crate::{
 
 /// The longest span of calls that is looked at; a count may be some days old.
 const COUNTED: TimeDelta = TimeDelta::days(100);
+/// How long an audit waits for the platform's audit log: an alert may not be late for the name of who did it.
+const ATTRIBUTION: Duration = Duration::from_secs(5);
 
 /// What audits one organisation, for as long as the process lives.
 #[derive(Debug)]
@@ -146,6 +152,8 @@ pub struct Timings {
     pub collect: u64,
     /// Digest, access, drift, checks.
     pub analyse: u64,
+    /// Waiting for the platform's audit log; 0 where nothing changed.
+    pub attribute: u64,
     /// Writing the transaction.
     pub record: u64,
 }
@@ -188,6 +196,8 @@ pub enum Stage {
     Collect,
     /// Comparing and judging.
     Analyse,
+    /// Asking who made the changes.
+    Attribute,
     /// Writing.
     Record,
 }
@@ -304,6 +314,8 @@ impl Auditor {
         watch(Stage::Recall);
         let history = self.store.history(&self.org).await?;
         let probes = self.store.probe_standings(&self.org).await?;
+        let inquiries = self.store.inquiries(&self.org, clock.started).await?;
+        let doubts = Doubts::of(&history);
         let sent = self.store.probes_sent(&self.org, clock.started - COUNTED, clock.started).await?;
         let recall = lap.ms();
 
@@ -311,7 +323,7 @@ impl Auditor {
         let known = observe::known(history.past.as_ref().map(|past| &past.snapshot));
         let mut facts = self.collector.gather(&known, clock.started).await?;
         let round = self.observe(&history, &mut facts, clock.started).await;
-        let api_calls = facts.api_calls;
+        let mut api_calls = facts.api_calls;
         let collect = lap.ms();
 
         watch(Stage::Analyse);
@@ -331,14 +343,21 @@ impl Auditor {
             looks: Looks { grants: self.observing.grant_calls != Some(0), usage: self.observing.usage },
         };
         // Pure and busy: away from the threads that serve HTTP.
-        let analysis = tokio::task::spawn_blocking(move || analysis::conclude(input))
+        let mut analysis = tokio::task::spawn_blocking(move || analysis::conclude(input))
             .await
             .map_err(|error| Error::Analysis(error.to_string()))?;
+        let analyse = lap.ms();
+
+        watch(Stage::Attribute);
+        let inquiry = Inquiry::begin(&mut analysis.events, inquiries, &doubts, at);
+        self.attribute(inquiry, &mut analysis, at).await;
+        api_calls += self.collector.take_calls();
+        let attribute = lap.ms();
+
         let messages =
             analysis.messages(&self.letterhead(audit, analysis.chain, at), self.addressing.group_above);
         let messages = self.address(messages);
-        let analyse = lap.ms();
-        let timings = Timings { recall, collect, analyse, record: 0 };
+        let timings = Timings { recall, collect, analyse, attribute, record: 0 };
         Ok(Concluded { analysis, messages, at, api_calls, timings })
     }
 
@@ -381,6 +400,31 @@ impl Auditor {
         round
     }
 
+    /// Asks the platform's audit log who made the changes: a few calls within a few seconds, and only if something changed
+    /// or waits for an answer. No audit fails by it, or is less complete.
+    async fn attribute(&mut self, inquiry: Inquiry, analysis: &mut Analysis, at: DateTime<Utc>) {
+        let mut events = std::mem::take(&mut analysis.events);
+        analysis.answers = if inquiry.is_empty() {
+            inquiry.conclude(
+                &mut events,
+                Ok((&Served::default(), &LogRead::default())),
+                analysis.snapshot(),
+                at,
+            )
+        } else {
+            let since = Instant::now();
+            match self.collector.log_served(ATTRIBUTION, at).await {
+                Ok(served) => {
+                    let left = ATTRIBUTION.saturating_sub(since.elapsed());
+                    let log = self.collector.read_log(&inquiry.spans(&served, at), left, at).await;
+                    inquiry.conclude(&mut events, Ok((&served, &log)), analysis.snapshot(), at)
+                }
+                Err(error) => inquiry.conclude(&mut events, Err(&error), analysis.snapshot(), at),
+            }
+        };
+        analysis.events = events;
+    }
+
     fn letterhead<'a>(&'a self, audit: &'a str, chain_head: Hash, at: DateTime<Utc>) -> Letterhead<'a> {
         Letterhead { org: &self.org, audit, chain_head, at, link: &self.addressing.link }
     }
@@ -412,6 +456,7 @@ impl Auditor {
             api_calls = report.api_calls,
             collect_ms = report.timings_ms.collect,
             analyse_ms = report.timings_ms.analyse,
+            attribute_ms = report.timings_ms.attribute,
             record_ms = report.timings_ms.record,
             "audit recorded"
         );

@@ -10,7 +10,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-use super::{Report, Timings};
+use super::{Report, Timings, inquiry::Answers};
 use crate::{
     domain::{
         ClientId, Gap,
@@ -69,7 +69,7 @@ pub(super) struct Analysis {
     was_failing: bool,
     observed: Observed,
     changes: Vec<Change>,
-    events: Vec<Event>,
+    pub(super) events: Vec<Event>,
     life: Lifecycle,
     /// Findings that end: told as resolved, or only dropped.
     closed: Vec<Arc<Finding>>,
@@ -81,6 +81,8 @@ pub(super) struct Analysis {
     gone: Vec<ClientId>,
     /// What clients called, if it was counted now.
     counted: Option<Tally>,
+    /// Who made changes; filled in after the analysis.
+    pub(super) answers: Answers,
     seen: Seen,
 }
 
@@ -184,6 +186,7 @@ pub(super) fn conclude(input: Input) -> Analysis {
         turned,
         gone,
         counted,
+        answers: Answers::default(),
         observed,
     }
 }
@@ -204,6 +207,8 @@ impl Analysis {
             return messages;
         }
         messages.extend(self.events.iter().map(|event| message::drift(head, event)));
+        let late = self.answers.late.iter();
+        messages.extend(late.map(|(question, actor)| message::attributed(head, question, actor)));
         for (kind, findings) in [
             (MessageKind::FindingOpened, &self.life.opened),
             (MessageKind::FindingResolved, &self.life.resolved),
@@ -246,11 +251,17 @@ impl Analysis {
                 turns: &self.turned,
                 gone: &self.gone,
                 usage: self.counted.as_ref(),
+                attributed: Some(&self.answers.attributed),
             },
             api_calls,
             clients: count(self.observed.snapshot.clients.len()),
             roles: count(self.observed.snapshot.roles.len()),
         }
+    }
+
+    /// The configuration that was seen.
+    pub(super) fn snapshot(&self) -> &Snapshot {
+        &self.observed.snapshot
     }
 
     /// What the metrics show; how long it took is for the caller to add.

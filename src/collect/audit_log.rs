@@ -64,6 +64,13 @@ pub struct Served {
 }
 
 impl Served {
+    /// These types by each query.
+    #[cfg(test)]
+    pub(crate) fn of(realtime: &[&str], later: &[&str]) -> Self {
+        let set = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        Self { realtime: set(realtime), later: set(later) }
+    }
+
     /// How to ask about things of these types from so far back; `None`: the log does not cover them.
     pub fn mode(&self, entity_types: &[&str], from: DateTime<Utc>, now: DateTime<Utc>) -> Option<Mode> {
         let has = |set: &BTreeSet<String>| entity_types.iter().any(|name| set.contains(*name));
@@ -188,7 +195,9 @@ impl AuditLog {
             if self.jobs.len() == MOST_JOBS {
                 return Ok(None);
             }
-            let body = reader.post(Endpoint::AuditQuery, &asked(span)).await?;
+            // A day that is not over is asked about as far as it went.
+            let so_far = Span { to: span.to.min(reader.moment.now()), ..span };
+            let body = reader.post(Endpoint::AuditQuery, &asked(so_far)).await?;
             let id = wire::query_id(&body).map_err(|mismatch| invalid(Endpoint::AuditQuery, &mismatch))?;
             self.jobs.insert(span, Job { id, begun: reader.moment.now() });
         }

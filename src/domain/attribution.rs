@@ -9,9 +9,11 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+mod pending;
 mod question;
 mod weigh;
 
+pub use pending::{Pending, spans, whole_days};
 pub use question::{Asked, MOST_TERMS, Question, Span, Terms, ask};
 pub use weigh::{Read, answer};
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     Severity,
+    attribution::{Attribution, Question},
     event::{Affected, CauseKind, Event, Gain},
     evidence::{Digester, Hash},
     finding::Finding,
@@ -29,6 +30,8 @@ const ENTRIES: usize = 40;
 pub enum MessageKind {
     /// The configuration changed.
     DriftDetected,
+    /// Who made a change that was told already.
+    DriftAttributed,
     /// A check failed that did not before.
     FindingOpened,
     /// A check that failed passes now.
@@ -45,8 +48,9 @@ pub enum MessageKind {
 
 impl MessageKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::DriftDetected,
+        Self::DriftAttributed,
         Self::FindingOpened,
         Self::FindingResolved,
         Self::AuditFailed,
@@ -59,6 +63,7 @@ impl MessageKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::DriftDetected => "drift.detected",
+            Self::DriftAttributed => "drift.attributed",
             Self::FindingOpened => "finding.opened",
             Self::FindingResolved => "finding.resolved",
             Self::AuditFailed => "audit.failed",
@@ -88,9 +93,10 @@ impl Message {
     /// Whether a receiver that wants `min_severity` gets it. What tells of the audits themselves always arrives.
     pub fn reaches(&self, min_severity: Severity) -> bool {
         match self.kind {
-            MessageKind::DriftDetected | MessageKind::FindingOpened | MessageKind::FindingResolved => {
-                self.severity >= min_severity
-            }
+            MessageKind::DriftDetected
+            | MessageKind::DriftAttributed
+            | MessageKind::FindingOpened
+            | MessageKind::FindingResolved => self.severity >= min_severity,
             MessageKind::AuditFailed
             | MessageKind::AuditRecovered
             | MessageKind::BaselineRecorded
@@ -183,12 +189,29 @@ pub fn drift(head: &Letterhead<'_>, event: &Event) -> Message {
         "clients": named,
         "clients_total": event.clients.len(),
     });
+    if let Some(actor) = &event.actor {
+        data["actor"] = json!(actor);
+    }
     if !left_out.is_empty() {
         data["totals"] = json!(left_out);
     }
     let order_key = format!("drift:{}", event.id);
     let summary = sentence(event);
     head.message(MessageKind::DriftDetected, event.id.clone(), order_key, event.severity, &summary, data)
+}
+
+/// Who made a change, learnt after it was told. It names the first message by its `id`, and is ordered behind it.
+pub fn attributed(head: &Letterhead<'_>, question: &Question, actor: &Attribution) -> Message {
+    let kind = MessageKind::DriftAttributed;
+    let summary = format!("{}{}", question.summary, actor.words());
+    let data = json!({
+        "id": question.event,
+        "delta": question.delta,
+        "cause": { "kind": question.kind, "subject": question.subject },
+        "actor": actor,
+    });
+    let order_key = format!("drift:{}", question.event);
+    head.message(kind, head.id(kind, &question.event), order_key, question.severity, &summary, data)
 }
 
 /// Findings that opened or resolved in one audit: each by itself, or all in one message if they are more than
@@ -294,7 +317,7 @@ fn order_of(head: &Letterhead<'_>) -> String {
     format!("org:{}", head.org)
 }
 
-/// A change in one sentence: what, and how many clients it reaches.
+/// A change in one sentence: what, how many clients it reaches, and who made it, if that is known.
 pub fn sentence(event: &Event) -> String {
     let subject = &event.cause.subject;
     let name = &subject.name;
@@ -330,7 +353,12 @@ pub fn sentence(event: &Event) -> String {
         .filter(|client| !client.gained.is_empty())
         .map(|client| client.name.clone())
         .collect();
-    if gained.is_empty() { what } else { format!("{what}; {} gained power by it", some_of(&gained)) }
+    let by = event.actor.as_ref().map(Attribution::words).unwrap_or_default();
+    if gained.is_empty() {
+        format!("{what}{by}")
+    } else {
+        format!("{what}; {} gained power by it{by}", some_of(&gained))
+    }
 }
 
 /// The first three of a list, and how many more.

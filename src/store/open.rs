@@ -20,12 +20,13 @@ use super::{
 };
 
 /// Every step of the schema, oldest first; see `migrations/README.md`.
-const STEPS: [(i64, &str, &str); 5] = [
+const STEPS: [(i64, &str, &str); 6] = [
     (1, "initial", include_str!("../../migrations/0001_initial.sql")),
     (2, "retention", include_str!("../../migrations/0002_retention.sql")),
     (3, "dead_letters", include_str!("../../migrations/0003_dead_letters.sql")),
     (4, "observed", include_str!("../../migrations/0004_observed.sql")),
     (5, "probes", include_str!("../../migrations/0005_probes.sql")),
+    (7, "attributions", include_str!("../../migrations/0007_attributions.sql")),
 ];
 
 /// The version of the schema that this program reads and writes.

@@ -14,6 +14,7 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use super::{
     Store,
+    attributions::{self, Attributed},
     body::{finding_body, gaps_body},
     error::{Error, Problem},
     observed::{self, Observations},
@@ -170,6 +171,7 @@ struct Rows {
     turns: Turns,
     gone: Vec<ClientId>,
     usage: Option<Tally>,
+    attributed: Option<Attributed>,
 }
 
 impl From<&Record<'_>> for Rows {
@@ -196,6 +198,7 @@ impl From<&Record<'_>> for Rows {
             turns: record.observations.turns.clone(),
             gone: record.observations.gone.to_vec(),
             usage: record.observations.usage.cloned(),
+            attributed: record.observations.attributed.cloned(),
         }
     }
 }
@@ -214,6 +217,9 @@ impl Rows {
         observed::write_turns(connection, org, &self.turns, &self.gone).await?;
         if let Some(usage) = &self.usage {
             observed::write_usage(connection, org, usage).await?;
+        }
+        if let Some(attributed) = &self.attributed {
+            attributions::write(connection, org, attributed, self.at).await?;
         }
         outbox::forget(connection, self.at.timestamp_millis()).await?;
         outbox::enqueue(connection, &self.messages, self.at.timestamp_millis()).await

@@ -1,5 +1,7 @@
 //! Which entries explain what, and that no order and no stranger makes it surer.
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -27,6 +29,11 @@ fn event() -> Event {
 }
 
 fn question() -> Question {
+    static QUESTION: LazyLock<Question> = LazyLock::new(made);
+    QUESTION.clone()
+}
+
+fn made() -> Question {
     let event = event();
     match ask(&event, message::sentence(&event), window()) {
         Asked::Log(question) => *question,
