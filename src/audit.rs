@@ -29,6 +29,7 @@ use crate::{
     domain::{
         Gap, Severity,
         access::acts_by_roles,
+        attribution::Certainty,
         contract::{Contract, companion::Companions},
         event::Event,
         evidence::Hash,
@@ -297,8 +298,10 @@ impl Auditor {
         timings.record = lap.ms();
 
         let gauges = analysis.gauges(at);
+        let known = &analysis.answers.attributed.known;
+        let certainties = known.iter().map(|(_, actor)| actor.certainty).collect();
         let report = analysis.into_report(self.org.clone(), audit.to_owned(), at, api_calls, timings);
-        self.gauge(&report, gauges, clock);
+        self.gauge(&report, certainties, gauges, clock);
         Ok(report)
     }
 
@@ -441,9 +444,12 @@ impl Auditor {
             .collect()
     }
 
-    fn gauge(&self, report: &Report, gauges: AuditGauges, clock: Clock) {
+    fn gauge(&self, report: &Report, certainties: Vec<Certainty>, gauges: AuditGauges, clock: Clock) {
         for event in &report.events {
             self.metrics.drift(&self.org, event.cause.kind);
+        }
+        for certainty in certainties {
+            self.metrics.attributed(&self.org, certainty);
         }
         let gauges = AuditGauges { duration_s: clock.elapsed_s(), ..gauges };
         self.metrics.audit_recorded(&self.org, &gauges);

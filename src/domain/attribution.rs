@@ -9,10 +9,12 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+mod combine;
 mod pending;
 mod question;
 mod weigh;
 
+pub use combine::combine;
 pub use pending::{Pending, spans, whole_days};
 pub use question::{Asked, MOST_TERMS, Question, Span, Terms, ask};
 pub use weigh::{Read, answer};

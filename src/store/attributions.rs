@@ -3,8 +3,6 @@
 //! Enters: [`Attributed`] with an audit. Leaves: attributions by event, pending questions, what is known of secrets. Must
 //! never: touch a row of the evidence, or let an unknown answer take the place of a known one.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 
@@ -14,7 +12,7 @@ use super::{
     past, time,
 };
 use crate::domain::{
-    attribution::{Attribution, Certainty, Pending, Question},
+    attribution::{Attribution, Pending, Question},
     event::Event,
 };
 
@@ -69,34 +67,6 @@ impl Store {
             Ok(Inquiries { began: began.map(time).transpose()?, due: due.collect::<Result<_, Problem>>()? })
         };
         self.named(inquiries.await)
-    }
-
-    /// Attributions by certainty, and questions that wait, of one organisation: for metrics.
-    pub async fn attribution_counts(&self, org: &str) -> Result<(BTreeMap<Certainty, u64>, u64), Error> {
-        let counts = async {
-            let mut transaction = self.readers.begin().await?;
-            let connection = &mut *transaction;
-            let Some(org) = past::org_number(connection, org).await? else {
-                return Ok((BTreeMap::new(), 0));
-            };
-            let rows: Vec<(String, i64)> = sqlx::query_as(
-                "SELECT certainty, COUNT(*) FROM attribution WHERE org = $1 GROUP BY certainty",
-            )
-            .bind(org)
-            .fetch_all(&mut *connection)
-            .await?;
-            let pending: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM attribution_pending WHERE org = $1")
-                .bind(org)
-                .fetch_one(connection)
-                .await?;
-            let number = |count: i64| u64::try_from(count).unwrap_or_default();
-            let known = Certainty::ALL.into_iter().filter_map(|certainty| {
-                let (_, count) = rows.iter().find(|(word, _)| word == certainty.as_str())?;
-                Some((certainty, number(*count)))
-            });
-            Ok((known.collect(), number(pending)))
-        };
-        self.named(counts.await)
     }
 }
 

@@ -152,6 +152,51 @@ fn grants_that_were_seen_late_may_be_as_old_as_the_look_before() {
 }
 
 #[test]
+fn several_changes_have_one_actor_only_if_all_of_them_do() {
+    let by =
+        |minute, who| answer(&question(), &[entry(minute, who, POWER, &[], &[DELETE])], Read::Whole).unwrap();
+    let (ada, again, bob) = (by(1, "Ada"), by(5, "Ada"), by(3, "Bob"));
+    assert_eq!(combine(&[]), None);
+    assert_eq!(combine(&[None]), None);
+    assert_eq!(combine(&[Some(&bob)]).unwrap(), bob);
+    assert_eq!(combine(&[Some(&ada), Some(&again)]).unwrap(), again);
+    let unknown = Attribution::unknown("nobody knows");
+    for (changes, named) in [
+        (&[Some(&ada), Some(&bob), Some(&again)][..], 3),
+        (&[Some(&ada), None], 1),
+        (&[Some(&unknown), Some(&ada)], 1),
+    ] {
+        let all = combine(changes).unwrap();
+        assert_eq!((all.certainty, all.candidates_total), (Certainty::WithinWindow, named), "{changes:?}");
+    }
+    assert_eq!(combine(&[None, Some(&unknown)]).unwrap().certainty, Certainty::Unknown);
+}
+
+#[test]
+fn spans_cover_their_windows_within_days_and_without_overlap() {
+    let windows = [
+        Span { from: at(0), to: at(15) },
+        Span { from: at(10), to: at(20) },
+        Span { from: at(600), to: at(15 * 60) },
+    ];
+    let found = spans(windows);
+    assert_eq!(found.last().unwrap(), &Span { from: at(0), to: at(20) });
+    assert_eq!(found.len(), 3, "{found:?}");
+    for pair in found.windows(2) {
+        assert!(pair[1].to <= pair[0].from);
+    }
+    for span in &found {
+        assert!(
+            (span.to - TimeDelta::milliseconds(1)).date_naive()
+                == (span.from + TimeDelta::milliseconds(1)).date_naive()
+        );
+    }
+    let day = whole_days(windows[0]);
+    assert_eq!(spans([day]), [day]);
+    assert!(day.holds(at(0)) && day.holds(at(15)));
+}
+
+#[test]
 fn pauses_grow_and_stay_below_a_few_hours() {
     let pauses: Vec<i64> = (0..10).map(|attempts| pause(attempts).num_minutes()).collect();
     assert_eq!(pauses[..4], [1, 2, 4, 8]);
