@@ -24,7 +24,7 @@ use self::{
     inquiry::{Doubts, Inquiry},
 };
 use crate::{
-    collect::{self, Collector, LogRead, Served},
+    collect::{self, Collector, LogRead, Mode, Served},
     config::{self, Config, Org},
     domain::{
         Gap, Severity,
@@ -38,6 +38,7 @@ use crate::{
         message::{self, Letterhead, Message},
         observe,
         rotation::{self, Budget, Round},
+        secret_age::{self, Secrets},
         snapshot::Settings,
         usage,
     },
@@ -74,6 +75,7 @@ struct Observing {
     runs_a_day: u32,
     usage: bool,
     usage_days: u32,
+    secret_age: bool,
 }
 
 impl Observing {
@@ -83,6 +85,7 @@ impl Observing {
             runs_a_day: audit.runs_a_day(),
             usage: audit.usage,
             usage_days: audit.usage_window_days,
+            secret_age: audit.secret_age,
         }
     }
 
@@ -319,6 +322,8 @@ impl Auditor {
         let probes = self.store.probe_standings(&self.org).await?;
         let inquiries = self.store.inquiries(&self.org, clock.started).await?;
         let doubts = Doubts::of(&history);
+        let secrets =
+            if self.observing.secret_age { self.store.secrets(&self.org).await? } else { Secrets::default() };
         let sent = self.store.probes_sent(&self.org, clock.started - COUNTED, clock.started).await?;
         let recall = lap.ms();
 
@@ -354,6 +359,9 @@ impl Auditor {
         watch(Stage::Attribute);
         let inquiry = Inquiry::begin(&mut analysis.events, inquiries, &doubts, at);
         self.attribute(inquiry, &mut analysis, at).await;
+        if self.observing.secret_age {
+            analysis.answers.attributed.secrets = self.new_secrets(&secrets, at).await;
+        }
         api_calls += self.collector.take_calls();
         let attribute = lap.ms();
 
@@ -426,6 +434,18 @@ impl Auditor {
             }
         };
         analysis.events = events;
+    }
+
+    /// Reads on in the platform's audit log for new secrets of clients; `None`: it is not due, or nothing was read.
+    async fn new_secrets(&mut self, known: &Secrets, at: DateTime<Utc>) -> Option<Secrets> {
+        let due = known.due(at);
+        let first = due.first()?;
+        let served = self.collector.log_served(ATTRIBUTION, at).await.ok()?;
+        if served.mode(&[secret_age::ENTITY], first.from, at) != Some(Mode::Realtime) {
+            return None;
+        }
+        let log = self.collector.read_log_of(secret_age::ENTITY, &due, ATTRIBUTION, at).await;
+        known.learn(&log.entries, &log.read)
     }
 
     fn letterhead<'a>(&'a self, audit: &'a str, chain_head: Hash, at: DateTime<Utc>) -> Letterhead<'a> {

@@ -75,8 +75,12 @@ const LARGER: [(&str, usize, &str); 5] = [
     ("src", 14, "one module a stage, the two ways to run them (audit, probe), and where the program begins"),
     ("src/collect", 15, "one call or one step of a reading each, probes, and the shapes on the wire"),
     ("src/store", 15, "one file a thing that is kept, and what keeps it"),
-    ("src/simulator", 14, "one part of a platform each: the door, its checks, its state, its clock, its faults"),
-    ("src/domain", 23, "one file a word of the vocabulary; the words are explained in its mod.rs"),
+    (
+        "src/simulator",
+        14,
+        "one part of a platform each: the door, its checks, its state, its clock, its faults",
+    ),
+    ("src/domain", 24, "one file a word of the vocabulary; the words are explained in its mod.rs"),
 ];
 
 fn root() -> &'static Path {

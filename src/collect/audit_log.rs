@@ -147,11 +147,12 @@ impl AuditLog {
         served
     }
 
-    /// Reads these spans, as many as `limit` and the bound of calls allow. Must be within what [`AuditLog::served`] says.
+    /// Reads these spans (`only`: of things of one type, by the realtime query), as many as `limit` and the bound of calls allow. Must be within what [`AuditLog::served`] says.
     pub(super) async fn read(
         &mut self,
         api: &mut Api,
         spans: &[(Span, Mode)],
+        only: Option<&str>,
         limit: Duration,
         moment: Moment,
     ) -> LogRead {
@@ -160,7 +161,7 @@ impl AuditLog {
         self.jobs.retain(|_, job| (moment.now() - job.begun).abs() < LONGEST_JOB);
         for (span, mode) in spans {
             let read = match mode {
-                Mode::Realtime => reader.realtime(*span, &mut found.entries).await.map(Some),
+                Mode::Realtime => reader.realtime(*span, only, &mut found.entries).await.map(Some),
                 Mode::Later => self.later(&mut reader, *span, &mut found.entries).await,
             };
             match read {
@@ -243,13 +244,21 @@ impl Reader<'_> {
         wire::served(&body, SERVICE).map_err(|mismatch| invalid(endpoint, &mismatch))
     }
 
-    async fn realtime(&mut self, span: Span, entries: &mut Vec<Entry>) -> Result<Read, Error> {
+    async fn realtime(
+        &mut self,
+        span: Span,
+        only: Option<&str>,
+        entries: &mut Vec<Entry>,
+    ) -> Result<Read, Error> {
         let endpoint = Endpoint::AuditRealtime;
         let mut seen = 0;
         for number in 1..=MOST_PAGES {
             let mut question = asked(span);
             question["pageSize"] = json!(PAGE);
             question["pageNumber"] = json!(number);
+            if let Some(only) = only {
+                question["filters"] = json!([{ "property": "EntityType", "value": only }]);
+            }
             let body = self.post(endpoint, &question).await?;
             let page = wire::page(&body).map_err(|mismatch| invalid(endpoint, &mismatch))?;
             let count = page.count;

@@ -176,7 +176,19 @@ impl Collector {
 
     /// Entries of the platform's audit log in these spans: at most a dozen calls, all within `limit`.
     pub async fn read_log(&mut self, spans: &[(Span, Mode)], limit: Duration, now: DateTime<Utc>) -> LogRead {
-        self.audit_log.read(&mut self.api, spans, limit, Moment::new(now)).await
+        self.audit_log.read(&mut self.api, spans, None, limit, Moment::new(now)).await
+    }
+
+    /// The same of things of one type alone, by the realtime query.
+    pub async fn read_log_of(
+        &mut self,
+        entity_type: &'static str,
+        spans: &[Span],
+        limit: Duration,
+        now: DateTime<Utc>,
+    ) -> LogRead {
+        let spans: Vec<_> = spans.iter().map(|span| (*span, Mode::Realtime)).collect();
+        self.audit_log.read(&mut self.api, &spans, Some(entity_type), limit, Moment::new(now)).await
     }
 
     /// Requests sent since it was last asked, or since the last gathering of facts.

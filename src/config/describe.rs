@@ -51,6 +51,7 @@ fn write(out: &mut String, config: &Config) -> fmt::Result {
     }
     writeln!(out, "usage = {}", audit.usage)?;
     writeln!(out, "usage_window = \"{}days\"", audit.usage_window_days)?;
+    writeln!(out, "secret_age = {}", audit.secret_age)?;
     write_keeping(out, *retention, backup.as_ref())?;
     writeln!(out, "\n[alerts]")?;
     writeln!(out, "group_above = {}", alerts.group_above)?;

@@ -190,6 +190,8 @@ pub struct Audit {
     pub usage: bool,
     /// Days that are counted. Default 90, the most that the platform counts.
     pub usage_window_days: u32,
+    /// Whether the platform's audit log is read, about once an hour, for new secrets of clients. Default false.
+    pub secret_age: bool,
 }
 
 /// `[alerts]`.

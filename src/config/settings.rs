@@ -87,6 +87,7 @@ impl Audit {
         let definition_age = section.text("definition_max_age", |text| duration(text, 10 * MINUTE, 30 * DAY));
         let grant_calls = section.number("grant_calls", 0..=MOST_GRANT_CALLS);
         let usage = section.flag("usage");
+        let secret_age = section.flag("secret_age");
         let window = section.text("usage_window", |text| duration(text, 7 * DAY, 90 * DAY));
         let window_days = window.map_or(90, |window| window.as_secs().div_ceil(DAY.as_secs()));
         Self {
@@ -98,6 +99,7 @@ impl Audit {
             grant_calls,
             usage: usage.unwrap_or(true),
             usage_window_days: u32::try_from(window_days).unwrap_or(90),
+            secret_age: secret_age.unwrap_or(false),
         }
     }
 

@@ -25,6 +25,7 @@ pub mod privilege;
 pub mod probe;
 pub mod retention;
 pub mod rotation;
+pub mod secret_age;
 pub mod snapshot;
 pub mod usage;
 

@@ -12,8 +12,9 @@ use super::{
     past, time,
 };
 use crate::domain::{
-    attribution::{Attribution, Pending, Question},
+    attribution::{Attribution, Pending, Question, Span},
     event::Event,
+    secret_age::{Issued, Secrets},
 };
 
 /// Questions of one organisation that wait; the oldest are dropped.
@@ -28,6 +29,8 @@ pub struct Attributed {
     pub pending: Vec<Pending>,
     /// Events whose questions wait no more.
     pub settled: Vec<String>,
+    /// What is known of clients' secrets now; `None`: nothing new.
+    pub secrets: Option<Secrets>,
 }
 
 /// What a new audit has to know to find out who made changes.
@@ -67,6 +70,33 @@ impl Store {
             Ok(Inquiries { began: began.map(time).transpose()?, due: due.collect::<Result<_, Problem>>()? })
         };
         self.named(inquiries.await)
+    }
+
+    /// What is known of the secrets of an organisation's clients.
+    pub async fn secrets(&self, org: &str) -> Result<Secrets, Error> {
+        let secrets = async {
+            let mut transaction = self.readers.begin().await?;
+            let connection = &mut *transaction;
+            let Some(org) = past::org_number(connection, org).await? else { return Ok(Secrets::default()) };
+            let read: Option<(i64, i64)> =
+                sqlx::query_as("SELECT from_ms, to_ms FROM secret_log WHERE org = $1")
+                    .bind(org)
+                    .fetch_optional(&mut *connection)
+                    .await?;
+            let read = read.map(|(from, to)| Ok::<_, Problem>(Span { from: time(from)?, to: time(to)? }));
+            let rows: Vec<(String, i64, Option<String>)> =
+                sqlx::query_as("SELECT client, at_ms, actor FROM secret_issued WHERE org = $1")
+                    .bind(org)
+                    .fetch_all(connection)
+                    .await?;
+            let issued = rows.into_iter().map(|(client, at, actor)| {
+                let by = actor.map(|actor| serde_json::from_str(&actor)).transpose();
+                let by = by.map_err(|error| Problem::unreadable("actor", error))?;
+                Ok((client.into(), Issued { at: time(at)?, by }))
+            });
+            Ok(Secrets { read: read.transpose()?, issued: issued.collect::<Result<_, Problem>>()? })
+        };
+        self.named(secrets.await)
     }
 }
 
@@ -132,8 +162,51 @@ pub(super) async fn write(
         )
         .bind(org)
         .bind(MOST_PENDING)
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
     }
+    match &attributed.secrets {
+        Some(secrets) => write_secrets(connection, org, secrets).await,
+        None => Ok(()),
+    }
+}
+
+async fn write_secrets(
+    connection: &mut SqliteConnection,
+    org: i64,
+    secrets: &Secrets,
+) -> Result<(), Problem> {
+    if let Some(read) = secrets.read {
+        sqlx::query(
+            "INSERT INTO secret_log (org, from_ms, to_ms) VALUES ($1, $2, $3)
+             ON CONFLICT (org) DO UPDATE SET from_ms = excluded.from_ms, to_ms = excluded.to_ms",
+        )
+        .bind(org)
+        .bind(read.from.timestamp_millis())
+        .bind(read.to.timestamp_millis())
+        .execute(&mut *connection)
+        .await?;
+    }
+    for (client, issued) in &secrets.issued {
+        let actor = issued.by.as_ref().map(serde_json::to_string).transpose();
+        sqlx::query(
+            "INSERT INTO secret_issued (org, client, at_ms, actor) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (org, client) DO UPDATE SET at_ms = excluded.at_ms, actor = excluded.actor
+             WHERE secret_issued.at_ms < excluded.at_ms",
+        )
+        .bind(org)
+        .bind(client.as_str())
+        .bind(issued.at.timestamp_millis())
+        .bind(actor.map_err(|error| Problem::unreadable("actor", error))?)
+        .execute(&mut *connection)
+        .await?;
+    }
+    sqlx::query(
+        "DELETE FROM secret_issued WHERE org = $1 AND client NOT IN
+         (SELECT id FROM version WHERE org = $1 AND kind = 'client' AND until IS NULL)",
+    )
+    .bind(org)
+    .execute(connection)
+    .await?;
     Ok(())
 }

@@ -231,3 +231,31 @@ async fn a_new_secret_in_the_log_is_kept_nowhere() {
         assert!(!serde_json::to_string(&report).unwrap().contains(secret));
     }
 }
+
+#[tokio::test]
+async fn a_secret_that_was_renewed_is_dated_and_others_are_bounded() {
+    let mut org = Harness::configured(Options::default(), "[audit]\nsecret_age = true\n").await;
+    org.clock().await;
+    org.audit().await;
+    let (id, ..) = org.clients().await.into_iter().nth(3).unwrap();
+    org.clock().await;
+    org.admin("POST", &format!("/api/v2/oauth/clients/{id}/secret"), None).await;
+    let renewed = org.now() + TimeDelta::seconds(30);
+    let mut before = None;
+    for _ in 0..12 {
+        org.pass(TimeDelta::hours(2));
+        org.clock().await;
+        let report = org.audit().await;
+        assert!(report.complete);
+        before = Some(report);
+    }
+    assert!(before.unwrap().events.is_empty());
+    let known = org.store.secrets("acme").await.unwrap();
+    let last = org.store.snapshot_at("acme", None).await.unwrap().unwrap().snapshot;
+    let age = known.age(&last.clients[id.as_str()]);
+    assert_eq!((age.certainty, age.issued), ("exact", Some(renewed)), "{age:?}");
+    assert!(age.by.is_some());
+    let other = last.clients.values().find(|client| client.id.as_str() != id).unwrap();
+    assert_eq!(known.age(other).certainty, "bounded");
+    assert!(known.read.unwrap().to - known.read.unwrap().from > TimeDelta::days(12));
+}

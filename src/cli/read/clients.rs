@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use clap::Args;
 use serde::Serialize;
 
@@ -15,6 +15,7 @@ use crate::domain::{
     ClientId, DivisionRef, RoleId, Severity,
     finding::{Finding, Status},
     inventory::Client,
+    secret_age::Age,
     snapshot::Snapshot,
 };
 
@@ -47,6 +48,8 @@ struct Row<'a> {
     date_to_delete: Option<&'a str>,
     /// The last day with a call, by the last count; `None`: none was counted.
     last_used: Option<NaiveDate>,
+    /// Since when it has its secret.
+    secret: Option<Age>,
     findings: Counts,
 }
 
@@ -64,10 +67,15 @@ pub(in crate::cli) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::E
     let (org, store, last) = arguments.org.open_last().await?;
     let counts = count(&store.findings(Some(&org)).await?);
     let used = store.last_used(&org).await?;
+    let secrets = store.secrets(&org).await?;
     let snapshot = &last.snapshot;
     let last_used = |client: &Client| used.as_ref().and_then(|used| used.get(&client.id)).copied();
     let mut rows: Vec<Row<'_>> = (snapshot.clients.values())
-        .map(|client| Row { last_used: last_used(client), ..row(&org, snapshot, client, &counts) })
+        .map(|client| Row {
+            last_used: last_used(client),
+            secret: Some(secrets.age(client)),
+            ..row(&org, snapshot, client, &counts)
+        })
         .collect();
     rows.sort_by(|one, other| (one.name, one.id).cmp(&(other.name, other.id)));
     let mut out = Output::new();
@@ -118,7 +126,20 @@ fn row<'a>(
         token_lifetime_s: client.token_lifetime_s,
         date_to_delete: client.date_to_delete.as_deref(),
         last_used: None,
+        secret: None,
         findings,
+    }
+}
+
+/// Since when a client has its secret, as far as it is known.
+fn since(age: &Age) -> String {
+    let day = |at: DateTime<Utc>| at.date_naive();
+    match (age.issued, age.not_before, age.not_after) {
+        (Some(at), ..) => day(at).to_string(),
+        (None, Some(from), Some(to)) => format!("{} to {}", day(from), day(to)),
+        (None, Some(from), None) => format!("{} or later", day(from)),
+        (None, None, Some(to)) => format!("{} or before", day(to)),
+        (None, None, None) => "unknown".to_owned(),
     }
 }
 
@@ -132,6 +153,7 @@ fn table(rows: &[Row<'_>], counted: bool) -> Table {
         Column::new("roles"),
         Column::new("scopes"),
         Column::new("last used"),
+        Column::new("secret since").extra(),
         Column::prose("findings"),
     ]);
     for row in rows {
@@ -151,6 +173,7 @@ fn table(rows: &[Row<'_>], counted: bool) -> Table {
                 (None, true) => "never".into(),
                 (None, false) => "unknown".into(),
             },
+            row.secret.as_ref().map_or_else(String::new, since).into(),
             worst_first.join(", ").into(),
         ]);
     }
