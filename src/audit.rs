@@ -6,6 +6,7 @@
 
 mod analysis;
 pub mod deciding;
+mod inquiry;
 pub mod proposal;
 
 use std::{
@@ -18,14 +19,18 @@ use serde::Serialize;
 use tracing::{Instrument as _, info, info_span, warn};
 use uuid::{NoContext, Timestamp, Uuid};
 
-use self::analysis::{Analysis, Input, Looks};
 pub use self::analysis::{Seen, gauges, shown};
+use self::{
+    analysis::{Analysis, Input, Looks},
+    inquiry::{Doubts, Inquiry},
+};
 use crate::{
-    collect::{self, Collector},
+    collect::{self, Collector, LogRead, Mode, Served},
     config::{self, Config, Org},
     domain::{
         Gap,
         access::acts_by_roles,
+        attribution::Certainty,
         checks::custom::{self, CustomCheck},
         contract::{Contract, companion::Companions},
         event::Event,
@@ -35,6 +40,7 @@ use crate::{
         message::{self, Letterhead},
         observe,
         rotation::{self, Budget, Round},
+        secret_age::{self, Secrets},
         snapshot::Settings,
         telling::{Audience, Telling},
         usage,
@@ -48,6 +54,8 @@ const DECIDED_MEANWHILE: usize = 3;
 
 /// The longest span of calls that is looked at; a count may be some days old.
 const COUNTED: TimeDelta = TimeDelta::days(100);
+/// How long an audit waits for the platform's audit log: an alert may not be late for the name of who did it.
+const ATTRIBUTION: Duration = Duration::from_secs(5);
 
 /// What audits one organisation, for as long as the process lives.
 #[derive(Debug)]
@@ -75,6 +83,7 @@ struct Observing {
     runs_a_day: u32,
     usage: bool,
     usage_days: u32,
+    secret_age: bool,
 }
 
 impl Observing {
@@ -84,6 +93,7 @@ impl Observing {
             runs_a_day: audit.runs_a_day(),
             usage: audit.usage,
             usage_days: audit.usage_window_days,
+            secret_age: audit.secret_age,
         }
     }
 
@@ -168,6 +178,8 @@ pub struct Timings {
     pub collect: u64,
     /// Digest, access, drift, checks.
     pub analyse: u64,
+    /// Waiting for the platform's audit log; 0 where nothing changed.
+    pub attribute: u64,
     /// Writing the transaction.
     pub record: u64,
 }
@@ -215,6 +227,8 @@ pub enum Stage {
     Collect,
     /// Comparing and judging.
     Analyse,
+    /// Asking who made the changes.
+    Attribute,
     /// Writing.
     Record,
 }
@@ -320,8 +334,10 @@ impl Auditor {
         timings.record = lap.ms();
 
         let gauges = analysis.gauges(at);
+        let known = &analysis.answers.attributed.known;
+        let certainties = known.iter().map(|(_, actor)| actor.certainty).collect();
         let report = analysis.into_report(self.org.clone(), audit.to_owned(), at, api_calls, timings);
-        self.gauge(&report, gauges, clock);
+        self.gauge(&report, certainties, gauges, clock);
         for (kind, count) in telling.unheard {
             self.metrics.alerts_unheard(kind, count);
         }
@@ -340,6 +356,10 @@ impl Auditor {
         watch(Stage::Recall);
         let history = self.store.history(&self.org).await?;
         let probes = self.store.probe_standings(&self.org).await?;
+        let inquiries = self.store.inquiries(&self.org, clock.started).await?;
+        let doubts = Doubts::of(&history);
+        let secrets =
+            if self.observing.secret_age { self.store.secrets(&self.org).await? } else { Secrets::default() };
         let sent = self.store.probes_sent(&self.org, clock.started - COUNTED, clock.started).await?;
         let recall = lap.ms();
 
@@ -347,7 +367,7 @@ impl Auditor {
         let known = observe::known(history.past.as_ref().map(|past| &past.snapshot));
         let mut facts = self.collector.gather(&known, clock.started).await?;
         let round = self.observe(&history, &mut facts, clock.started).await;
-        let api_calls = facts.api_calls;
+        let mut api_calls = facts.api_calls;
         let collect = lap.ms();
 
         watch(Stage::Analyse);
@@ -375,9 +395,19 @@ impl Auditor {
             .map_err(|error| Error::Analysis(error.to_string()))?;
         let lived = self.store.failed_before(&self.org, &analysis.opened()).await?;
         analysis.failed_before(&lived);
-        let telling = analysis.tell(self.letterhead(audit, analysis.chain, at), &self.addressing.audience);
         let analyse = lap.ms();
-        let timings = Timings { recall, collect, analyse, record: 0 };
+
+        watch(Stage::Attribute);
+        let inquiry = Inquiry::begin(&mut analysis.events, inquiries, &doubts, at);
+        self.attribute(inquiry, &mut analysis, at).await;
+        if self.observing.secret_age {
+            analysis.answers.attributed.secrets = self.new_secrets(&secrets, at).await;
+        }
+        api_calls += self.collector.take_calls();
+        let attribute = lap.ms();
+
+        let telling = analysis.tell(self.letterhead(audit, analysis.chain, at), &self.addressing.audience);
+        let timings = Timings { recall, collect, analyse, attribute, record: 0 };
         Ok(Concluded { analysis, telling, at, api_calls, timings })
     }
 
@@ -420,13 +450,53 @@ impl Auditor {
         round
     }
 
+    /// Asks the platform's audit log who made the changes: a few calls within a few seconds, and only if something changed
+    /// or waits for an answer. No audit fails by it, or is less complete.
+    async fn attribute(&mut self, inquiry: Inquiry, analysis: &mut Analysis, at: DateTime<Utc>) {
+        let mut events = std::mem::take(&mut analysis.events);
+        analysis.answers = if inquiry.is_empty() {
+            inquiry.conclude(
+                &mut events,
+                Ok((&Served::default(), &LogRead::default())),
+                analysis.snapshot(),
+                at,
+            )
+        } else {
+            let since = Instant::now();
+            match self.collector.log_served(ATTRIBUTION, at).await {
+                Ok(served) => {
+                    let left = ATTRIBUTION.saturating_sub(since.elapsed());
+                    let log = self.collector.read_log(&inquiry.spans(&served, at), left, at).await;
+                    inquiry.conclude(&mut events, Ok((&served, &log)), analysis.snapshot(), at)
+                }
+                Err(error) => inquiry.conclude(&mut events, Err(&error), analysis.snapshot(), at),
+            }
+        };
+        analysis.events = events;
+    }
+
+    /// Reads on in the platform's audit log for new secrets of clients; `None`: it is not due, or nothing was read.
+    async fn new_secrets(&mut self, known: &Secrets, at: DateTime<Utc>) -> Option<Secrets> {
+        let due = known.due(at);
+        let first = due.first()?;
+        let served = self.collector.log_served(ATTRIBUTION, at).await.ok()?;
+        if served.mode(&[secret_age::ENTITY], first.from, at) != Some(Mode::Realtime) {
+            return None;
+        }
+        let log = self.collector.read_log_of(secret_age::ENTITY, &due, ATTRIBUTION, at).await;
+        known.learn(&log.entries, &log.read)
+    }
+
     fn letterhead<'a>(&'a self, audit: &'a str, chain_head: Hash, at: DateTime<Utc>) -> Letterhead<'a> {
         Letterhead { org: &self.org, audit, chain_head, at, link: &self.addressing.link }
     }
 
-    fn gauge(&self, report: &Report, gauges: AuditGauges, clock: Clock) {
+    fn gauge(&self, report: &Report, certainties: Vec<Certainty>, gauges: AuditGauges, clock: Clock) {
         for event in &report.events {
             self.metrics.drift(&self.org, event.cause.kind);
+        }
+        for certainty in certainties {
+            self.metrics.attributed(&self.org, certainty);
         }
         let gauges = AuditGauges { duration_s: clock.elapsed_s(), ..gauges };
         self.metrics.audit_recorded(&self.org, &gauges);
@@ -439,6 +509,7 @@ impl Auditor {
             api_calls = report.api_calls,
             collect_ms = report.timings_ms.collect,
             analyse_ms = report.timings_ms.analyse,
+            attribute_ms = report.timings_ms.attribute,
             record_ms = report.timings_ms.record,
             "audit recorded"
         );

@@ -11,7 +11,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-use super::{Report, Timings};
+use super::{Report, Timings, inquiry::Answers};
 use crate::{
     domain::{
         ClientId, Gap,
@@ -81,7 +81,7 @@ pub(super) struct Analysis {
     told: Told,
     observed: Observed,
     changes: Vec<Change>,
-    events: Vec<Event>,
+    pub(super) events: Vec<Event>,
     life: Lifecycle,
     /// What became of people's decisions, and what is told.
     settled: Settled,
@@ -97,6 +97,8 @@ pub(super) struct Analysis {
     gone: Vec<ClientId>,
     /// What clients called, if it was counted now.
     counted: Option<Tally>,
+    /// Who made changes; filled in after the analysis.
+    pub(super) answers: Answers,
     seen: Seen,
 }
 
@@ -214,6 +216,7 @@ pub(super) fn conclude(input: Input) -> Analysis {
         turned,
         gone,
         counted,
+        answers: Answers::default(),
         observed,
     }
 }
@@ -243,6 +246,7 @@ impl Analysis {
                 (MessageKind::FindingResolved, &self.settled.resolved),
             ],
             reopened: &self.settled.reopened,
+            late: &self.answers.late,
             open: &self.life.open,
         };
         telling::tell(audience, &concluded, &self.told)
@@ -291,6 +295,7 @@ impl Analysis {
                 turns: &self.turned,
                 gone: &self.gone,
                 usage: self.counted.as_ref(),
+                attributed: Some(&self.answers.attributed),
             },
             noted: &telling.noted,
             decided: Decided { last: self.decided, made: &self.settled.endings },
@@ -298,6 +303,11 @@ impl Analysis {
             clients: count(self.observed.snapshot.clients.len()),
             roles: count(self.observed.snapshot.roles.len()),
         }
+    }
+
+    /// The configuration that was seen.
+    pub(super) fn snapshot(&self) -> &Snapshot {
+        &self.observed.snapshot
     }
 
     /// What the metrics show; how long it took is for the caller to add.

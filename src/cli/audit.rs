@@ -157,6 +157,7 @@ fn doing(stage: Stage) -> &'static str {
         Stage::Recall => "reading the last audit",
         Stage::Collect => "asking the platform",
         Stage::Analyse => "comparing and judging",
+        Stage::Attribute => "asking who made the changes",
         Stage::Record => "recording",
     }
 }

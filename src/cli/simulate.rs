@@ -7,7 +7,10 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Exit, output::Output};
-use crate::simulator::{Options, Simulator};
+use crate::{
+    daemon::clock,
+    simulator::{Options, Simulator},
+};
 
 /// Serves a simulated Genesys Cloud organisation until it is stopped
 ///
@@ -53,6 +56,7 @@ pub(super) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::Error> {
         divisions: arguments.divisions,
         seed: arguments.seed,
         lookup_first: arguments.lookup_first,
+        started: clock::now(),
         ..Options::default()
     };
     let waiting = "signals cannot be waited for";

@@ -43,6 +43,18 @@ pub enum Endpoint {
     UsageQuery,
     /// Its results.
     UsageQueryResults,
+    /// What the audit log covers.
+    AuditMapping,
+    /// What its realtime query covers.
+    AuditRealtimeMapping,
+    /// Entries of the audit log, at once.
+    AuditRealtime,
+    /// Asks for entries of the audit log.
+    AuditQuery,
+    /// How far that query is.
+    AuditQueryStatus,
+    /// Its results.
+    AuditQueryResults,
 }
 
 impl Endpoint {
@@ -66,6 +78,12 @@ impl Endpoint {
             Self::UsageJobResults => "usage_job_results",
             Self::UsageQuery => "usage_query",
             Self::UsageQueryResults => "usage_query_results",
+            Self::AuditMapping => "audits_servicemapping",
+            Self::AuditRealtimeMapping => "audits_realtime_servicemapping",
+            Self::AuditRealtime => "audits_realtime",
+            Self::AuditQuery => "audits_query",
+            Self::AuditQueryStatus => "audits_query_status",
+            Self::AuditQueryResults => "audits_query_results",
         }
     }
 
@@ -89,12 +107,23 @@ impl Endpoint {
             Self::UsageJobResults => "GET /api/v2/usage/aggregates/query/jobs/{jobId}",
             Self::UsageQuery => "POST /api/v2/usage/query",
             Self::UsageQueryResults => "GET /api/v2/usage/query/{executionId}/results",
+            Self::AuditMapping => "GET /api/v2/audits/query/servicemapping",
+            Self::AuditRealtimeMapping => "GET /api/v2/audits/query/realtime/servicemapping",
+            Self::AuditRealtime => "POST /api/v2/audits/query/realtime",
+            Self::AuditQuery => "POST /api/v2/audits/query",
+            Self::AuditQueryStatus => "GET /api/v2/audits/query/{transactionId}",
+            Self::AuditQueryResults => "GET /api/v2/audits/query/{transactionId}/results",
         }
     }
 
     /// Whether it is about what clients called.
     pub(super) fn is_usage(self) -> bool {
         matches!(self, Self::UsageJob | Self::UsageJobResults | Self::UsageQuery | Self::UsageQueryResults)
+    }
+
+    /// Whether it is about the platform's audit log.
+    pub(super) fn is_audit_log(self) -> bool {
+        self.scope() == "audits:readonly"
     }
 
     /// The path alone; a part in braces stands for an id.
@@ -111,6 +140,12 @@ impl Endpoint {
             | Self::UsageJobResults
             | Self::UsageQuery
             | Self::UsageQueryResults => "oauth:readonly",
+            Self::AuditMapping
+            | Self::AuditRealtimeMapping
+            | Self::AuditRealtime
+            | Self::AuditQuery
+            | Self::AuditQueryStatus
+            | Self::AuditQueryResults => "audits:readonly",
             // The definition states no scope for itself.
             Self::Roles
             | Self::Divisions

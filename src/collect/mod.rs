@@ -10,6 +10,7 @@
 //! first, then `grants` and `usage`, `pages` (listings that move), `api` (the token), `transport` (limits and retries), `wire` (shapes).
 
 mod api;
+mod audit_log;
 mod definition;
 mod endpoint;
 mod error;
@@ -46,6 +47,7 @@ use self::{
     wire::json::Mismatch,
 };
 pub use self::{
+    audit_log::{LogRead, Mode, Served},
     endpoint::Endpoint,
     error::Error,
     examine::{ClientsSeen, Clock, Examination, OwnPower, Rate, RolesSeen},
@@ -56,6 +58,7 @@ use crate::{
     config::Org,
     domain::{
         ClientId, Fact, Gap,
+        attribution::Span,
         catalogue::Catalogue,
         facts::{DivisionsSeen, Facts, GrantsSeen, Known, Reading, unknown_permissions},
         inventory::{Client, OwnGrants, Role},
@@ -77,6 +80,7 @@ pub struct Collector {
     /// `None`: the platform's definition is not to be asked for.
     definitions: Option<Definitions>,
     usage: usage::Usage,
+    audit_log: audit_log::AuditLog,
 }
 
 /// A listing of the platform: which, with what query, and what each entity is.
@@ -107,6 +111,7 @@ impl Collector {
             catalogue_read: None,
             definitions: None,
             usage: usage::Usage::default(),
+            audit_log: audit_log::AuditLog::default(),
         })
     }
 
@@ -162,6 +167,33 @@ impl Collector {
     pub async fn usage(&mut self, window: Window, facts: &mut Facts, now: DateTime<Utc>) {
         facts.usage = usage::read(&mut self.usage, &mut self.api, window, Moment::new(now)).await;
         facts.api_calls += self.api.transport.take_sent();
+    }
+
+    /// What the platform's audit log covers; asked once a process, within `limit`.
+    pub async fn log_served(&mut self, limit: Duration, now: DateTime<Utc>) -> Result<Served, Error> {
+        self.audit_log.served(&mut self.api, limit, Moment::new(now)).await
+    }
+
+    /// Entries of the platform's audit log in these spans: at most a dozen calls, all within `limit`.
+    pub async fn read_log(&mut self, spans: &[(Span, Mode)], limit: Duration, now: DateTime<Utc>) -> LogRead {
+        self.audit_log.read(&mut self.api, spans, None, limit, Moment::new(now)).await
+    }
+
+    /// The same of things of one type alone, by the realtime query.
+    pub async fn read_log_of(
+        &mut self,
+        entity_type: &'static str,
+        spans: &[Span],
+        limit: Duration,
+        now: DateTime<Utc>,
+    ) -> LogRead {
+        let spans: Vec<_> = spans.iter().map(|span| (*span, Mode::Realtime)).collect();
+        self.audit_log.read(&mut self.api, &spans, Some(entity_type), limit, Moment::new(now)).await
+    }
+
+    /// Requests sent since it was last asked, or since the last gathering of facts.
+    pub fn take_calls(&self) -> u32 {
+        self.api.transport.take_sent()
     }
 
     /// The organisation's id and name.

@@ -58,6 +58,10 @@ pub(super) fn of_call(endpoint: Endpoint, status: u16, body: &[u8]) -> Error {
             endpoint,
             detail: "answered 404: the platform does not offer this query here, or has dropped it".to_owned(),
         },
+        (404, _) if endpoint.is_audit_log() => Error::NotFound {
+            endpoint,
+            detail: "answered 404: the platform does not offer this query here, or has dropped it".to_owned(),
+        },
         (404, _) => Error::InvalidResponse {
             endpoint,
             detail: "answered 404: `region` or `api_url` is not the API's".to_owned(),

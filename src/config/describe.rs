@@ -61,6 +61,7 @@ fn write(out: &mut String, config: &Config) -> fmt::Result {
     writeln!(out, "usage_window = \"{}days\"", audit.usage_window_days)?;
     writeln!(out, "check_budget = \"{}\"", period(audit.check_budget))?;
     writeln!(out, "checks_budget = \"{}\"", period(audit.checks_budget))?;
+    writeln!(out, "secret_age = {}", audit.secret_age)?;
     write_keeping(out, *retention, backup.as_ref())?;
     write_alerts(out, alerts)?;
     writeln!(out, "\n[probe]")?;

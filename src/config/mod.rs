@@ -224,6 +224,8 @@ pub struct Audit {
     pub check_budget: Duration,
     /// How long all of them may take together. Default 60 seconds.
     pub checks_budget: Duration,
+    /// Whether the platform's audit log is read, about once an hour, for new secrets of clients. Default false.
+    pub secret_age: bool,
 }
 
 /// `[alerts]`.

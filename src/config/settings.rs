@@ -101,6 +101,7 @@ impl Audit {
         let definition_age = section.text("definition_max_age", |text| duration(text, 10 * MINUTE, 30 * DAY));
         let grant_calls = section.number("grant_calls", 0..=MOST_GRANT_CALLS);
         let usage = section.flag("usage");
+        let secret_age = section.flag("secret_age");
         let window = section.text("usage_window", |text| duration(text, 7 * DAY, 90 * DAY));
         let each =
             section.text("check_budget", |text| duration(text, LEAST_BUDGET, HOUR)).unwrap_or(10 * SECOND);
@@ -117,6 +118,7 @@ impl Audit {
             usage_window_days: u32::try_from(window_days).unwrap_or(90),
             check_budget: each,
             checks_budget: all.unwrap_or(MINUTE.max(each)),
+            secret_age: secret_age.unwrap_or(false),
         }
     }
 

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use serde_json::Value;
 
-use super::{ClientId, DivisionRef, Severity};
+use super::{ClientId, DivisionRef, Severity, attribution::Attribution};
 
 /// What kind of change a cause is. The names are part of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -185,16 +185,21 @@ pub struct Event {
     pub cause: Cause,
     /// Who gained or lost what, sorted by client id.
     pub clients: Vec<Affected>,
+    /// Who made the change, if that was asked. Not part of `id`, `delta` or the stored form: it may be learnt later.
+    pub actor: Option<Attribution>,
 }
 
 impl Serialize for Event {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(6))?;
+        let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("id", &self.id)?;
         map.serialize_entry("delta", &self.delta)?;
         map.serialize_entry("org", &self.org)?;
         map.serialize_entry("severity", &self.severity)?;
         map.serialize_entry("cause", &self.cause)?;
+        if let Some(actor) = &self.actor {
+            map.serialize_entry("actor", actor)?;
+        }
         map.serialize_entry("clients", &self.clients)?;
         map.end()
     }
@@ -270,6 +275,7 @@ impl Event {
             severity: packed.severity,
             cause: packed.cause,
             clients,
+            actor: None,
         })
     }
 }

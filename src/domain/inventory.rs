@@ -304,8 +304,11 @@ impl OwnGrants {
     ];
 
     /// What the auditor may hold besides. `usage:organization:view` opens the platform's newer usage query; without it the
-    /// older one serves, which `oauth:client:view` opens.
-    pub const WELCOME: &'static [&'static str] = &["usage:organization:view"];
+    /// older one serves, which `oauth:client:view` opens. [`OwnGrants::AUDIT_LOG`] opens the platform's audit log.
+    pub const WELCOME: &'static [&'static str] = &["usage:organization:view", Self::AUDIT_LOG];
+
+    /// Without it, nothing says who made a change.
+    pub const AUDIT_LOG: &'static str = "audits:audit:view";
 
     /// The permissions of [`OwnGrants::NEEDS`].
     pub fn needed() -> impl Iterator<Item = &'static str> {

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::{
     Gap, Severity,
+    attribution::{Attribution, Question},
     event::{Affected, CauseKind, Event, Gain},
     evidence::{Digester, Hash},
     finding::Finding,
@@ -31,6 +32,8 @@ const ENTRIES: usize = 40;
 pub enum MessageKind {
     /// The configuration changed.
     DriftDetected,
+    /// Who made a change that was told already.
+    DriftAttributed,
     /// Many subjects changed at once.
     DriftGrouped,
     /// A subject goes back and forth.
@@ -61,8 +64,9 @@ pub enum MessageKind {
 
 impl MessageKind {
     /// Every kind.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::DriftDetected,
+        Self::DriftAttributed,
         Self::DriftGrouped,
         Self::DriftFlapping,
         Self::FindingOpened,
@@ -82,6 +86,7 @@ impl MessageKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::DriftDetected => "drift.detected",
+            Self::DriftAttributed => "drift.attributed",
             Self::DriftGrouped => "drift.grouped",
             Self::DriftFlapping => "drift.flapping",
             Self::FindingOpened => "finding.opened",
@@ -198,12 +203,29 @@ pub fn drift(head: &Letterhead<'_>, event: &Event) -> Message {
         "clients": named,
         "clients_total": event.clients.len(),
     });
+    if let Some(actor) = &event.actor {
+        data["actor"] = json!(actor);
+    }
     if !left_out.is_empty() {
         data["totals"] = json!(left_out);
     }
     let order_key = format!("drift:{}", event.id);
     let summary = sentence(event);
     head.message(MessageKind::DriftDetected, event.id.clone(), order_key, event.severity, &summary, data)
+}
+
+/// Who made a change, learnt after it was told. It names the first message by its `id`, and is ordered behind it.
+pub fn attributed(head: &Letterhead<'_>, question: &Question, actor: &Attribution) -> Message {
+    let kind = MessageKind::DriftAttributed;
+    let summary = format!("{}{}", question.summary, actor.words());
+    let data = json!({
+        "id": question.event,
+        "delta": question.delta,
+        "cause": { "kind": question.kind, "subject": question.subject },
+        "actor": actor,
+    });
+    let order_key = format!("drift:{}", question.event);
+    head.message(kind, head.id(kind, &question.event), order_key, question.severity, &summary, data)
 }
 
 /// The first audit of an organisation: what is there, in counts. Everything later is told as a change of it.
@@ -275,7 +297,7 @@ fn order_of(head: &Letterhead<'_>) -> String {
     format!("org:{}", head.org)
 }
 
-/// A change in one sentence: what, and how many clients it reaches.
+/// A change in one sentence: what, how many clients it reaches, and who made it, if that is known.
 pub fn sentence(event: &Event) -> String {
     let subject = &event.cause.subject;
     let name = &subject.name;
@@ -311,7 +333,12 @@ pub fn sentence(event: &Event) -> String {
         .filter(|client| !client.gained.is_empty())
         .map(|client| client.name.clone())
         .collect();
-    if gained.is_empty() { what } else { format!("{what}; {} gained power by it", some_of(&gained)) }
+    let by = event.actor.as_ref().map(Attribution::words).unwrap_or_default();
+    if gained.is_empty() {
+        format!("{what}{by}")
+    } else {
+        format!("{what}; {} gained power by it{by}", some_of(&gained))
+    }
 }
 
 /// The first three of a list, and how many more.

@@ -7,6 +7,7 @@
 mod names;
 
 pub mod access;
+pub mod attribution;
 pub mod catalogue;
 pub mod checks;
 pub mod compliance;
@@ -28,6 +29,7 @@ pub mod probe;
 pub mod retention;
 pub mod rotation;
 pub mod route;
+pub mod secret_age;
 pub mod snapshot;
 pub mod telling;
 pub mod usage;

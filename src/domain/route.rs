@@ -57,9 +57,10 @@ impl Topic {
 
     fn of(kind: MessageKind) -> Self {
         match kind {
-            MessageKind::DriftDetected | MessageKind::DriftGrouped | MessageKind::DriftFlapping => {
-                Self::Drift
-            }
+            MessageKind::DriftDetected
+            | MessageKind::DriftAttributed
+            | MessageKind::DriftGrouped
+            | MessageKind::DriftFlapping => Self::Drift,
             MessageKind::FindingOpened
             | MessageKind::FindingReopened
             | MessageKind::FindingResolved

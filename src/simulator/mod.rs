@@ -12,6 +12,7 @@
 
 mod answer;
 mod call;
+mod clock;
 mod connection;
 mod definition;
 mod faults;
@@ -28,6 +29,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -52,11 +54,22 @@ pub struct Options {
     pub lookup_first: bool,
     /// The demonstration's organisation instead of a random one; the sizes are then its own.
     pub story: bool,
+    /// When the audit log's clock starts; from there it goes on by itself. Whoever compares it with a wall clock gives the
+    /// present.
+    pub started: DateTime<Utc>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { clients: 20, roles: 12, divisions: 4, seed: 1, lookup_first: false, story: false }
+        Self {
+            clients: 20,
+            roles: 12,
+            divisions: 4,
+            seed: 1,
+            lookup_first: false,
+            story: false,
+            started: organisation::identity::epoch(),
+        }
     }
 }
 
@@ -113,6 +126,8 @@ impl Simulator {
             faults: faults::Faults::default(),
             definition: definition::Published::default(),
             usage: platform::usage::Usage::default(),
+            audits: platform::audits::Audits::default(),
+            clock: clock::Clock::starting(options.started),
         };
         let service = Router::new()
             .fallback(server::handle)

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -14,6 +15,7 @@ use super::operations::{self, Mode, Operation};
 use super::organisation::catalogue::{self, Catalogue, Entry};
 use super::organisation::{Group, MOST_OF_A_KIND};
 use super::platform;
+use super::platform::audits::log::Person;
 use super::power;
 use super::server::World;
 
@@ -42,6 +44,18 @@ pub(super) struct Settings {
     pub(super) invalid_scope_status: u16,
     /// How often a usage query is asked about before it is answered.
     pub(super) usage_polls: u32,
+    /// How old an entry of the audit log is before it is shown.
+    pub(super) audit_lag_ms: u32,
+    /// How often a query of the audit log is asked about before it has succeeded.
+    pub(super) audit_polls: u32,
+    /// The services that the realtime query of the audit log serves; absent: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) audit_realtime: Option<BTreeSet<String>>,
+    /// In whose name the administrator's client writes; absent: in its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) acting_user: Option<Person>,
+    /// From where writes come.
+    pub(super) remote_ip: String,
 }
 
 /// Whose scopes are checked.
@@ -68,6 +82,11 @@ impl Settings {
             absent: BTreeSet::new(),
             invalid_scope_status: 400,
             usage_polls: 1,
+            audit_lag_ms: 0,
+            audit_polls: 2,
+            audit_realtime: None,
+            acting_user: None,
+            remote_ip: "203.0.113.7".to_owned(),
         }
     }
 
@@ -92,6 +111,12 @@ impl Settings {
         self.invalid_scope_status = change.invalid_scope_status.unwrap_or(self.invalid_scope_status);
         self.absent = change.absent.unwrap_or_else(|| std::mem::take(&mut self.absent));
         self.usage_polls = change.usage_polls.unwrap_or(self.usage_polls);
+        self.audit_lag_ms = change.audit_lag_ms.unwrap_or(self.audit_lag_ms);
+        self.audit_polls = change.audit_polls.unwrap_or(self.audit_polls);
+        self.audit_realtime = change.audit_realtime.or_else(|| self.audit_realtime.take());
+        self.acting_user =
+            change.acting_user.or_else(|| self.acting_user.take()).filter(|person| !person.id.is_empty());
+        self.remote_ip = change.remote_ip.unwrap_or_else(|| std::mem::take(&mut self.remote_ip));
     }
 }
 
@@ -110,6 +135,14 @@ struct SettingsChange {
     absent: Option<BTreeSet<String>>,
     invalid_scope_status: Option<u16>,
     usage_polls: Option<u32>,
+    audit_lag_ms: Option<u32>,
+    audit_polls: Option<u32>,
+    audit_realtime: Option<BTreeSet<String>>,
+    /// With an empty id: in the client's own name again.
+    acting_user: Option<Person>,
+    remote_ip: Option<String>,
+    /// Where the audit log's clock stands (RFC 3339); empty: it goes on from the start.
+    audit_time: Option<String>,
 }
 
 /// Performs one request of the private surface.
@@ -134,7 +167,15 @@ pub(super) fn answer(world: &mut World, request: &Request<'_>) -> Result<Answer,
         }
         ("GET", "settings") => show(&world.settings),
         ("PUT", "settings") => {
-            world.settings.change(body(request)?);
+            let change: SettingsChange = body(request)?;
+            if let Some(time) = &change.audit_time {
+                let moment = DateTime::parse_from_rfc3339(time).map(|time| time.with_timezone(&Utc));
+                if moment.is_err() && !time.is_empty() {
+                    return Err(Refusal::bad_request("audit_time is no RFC 3339 time"));
+                }
+                world.clock.set(moment.ok());
+            }
+            world.settings.change(change);
             world.definition.resize(world.settings.definition_bytes);
             show(&world.settings)
         }

@@ -15,6 +15,7 @@ use url::form_urlencoded;
 
 use super::answer::{Answer, Content, Refusal};
 use super::call::{Call, Request, Shift};
+use super::clock::Clock;
 use super::connection::{Behaviour, Line};
 use super::definition::Published;
 use super::faults::{Faults, Kind};
@@ -40,6 +41,8 @@ pub(super) struct World {
     pub(super) faults: Faults,
     pub(super) definition: Published,
     pub(super) usage: platform::usage::Usage,
+    pub(super) audits: platform::audits::Audits,
+    pub(super) clock: Clock,
 }
 
 /// Answers one HTTP request.

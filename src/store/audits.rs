@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 
 use super::{
-    Store, decisions,
+    Store, attributions, decisions,
     error::{Error, Problem},
     hash, past, time,
 };
@@ -128,9 +128,10 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<(String, DateTime<Utc>, Event)>, Error> {
         let events = async {
-            let rows: Vec<(String, i64, String)> = sqlx::query_as(
-                "SELECT a.id, a.at_ms, e.body
+            let rows: Vec<(String, i64, String, Option<String>)> = sqlx::query_as(
+                "SELECT a.id, a.at_ms, e.body, t.body
                  FROM event e JOIN audit a ON a.seq = e.audit JOIN org o ON o.id = a.org
+                 LEFT JOIN attribution t ON t.event = e.id
                  WHERE ($1 IS NULL OR o.name = $1) AND ($2 IS NULL OR a.at_ms >= $2) AND ($3 IS NULL OR a.at_ms <= $3)
                  ORDER BY e.audit DESC, e.ord LIMIT $4",
             )
@@ -141,8 +142,10 @@ impl Store {
             .fetch_all(&self.readers)
             .await?;
             rows.into_iter()
-                .map(|(audit, at, body)| {
-                    let event = Event::unpack(&body).map_err(|error| Problem::unreadable("event", error))?;
+                .map(|(audit, at, body, actor)| {
+                    let mut event =
+                        Event::unpack(&body).map_err(|error| Problem::unreadable("event", error))?;
+                    attributions::put(&mut event, actor.as_deref())?;
                     Ok((audit, time(at)?, event))
                 })
                 .collect()

@@ -8,6 +8,7 @@
 //! - `record`: the one write of an audit. `body`: the texts that its hashes rest on.
 //! - `probes`: what live tests proved, and what they sent.
 //! - `decisions`: what people decided about findings.
+//! - `attributions`: who made changes, as far as it is known.
 //! - `observed`: what is kept beside the configuration: turns and calls.
 //! - `past`: a snapshot at any moment (`decoded`: what of it is held). `audits`: lists of what was recorded. `verify`: is it
 //!   still what it was?
@@ -18,6 +19,7 @@
 //! One connection writes, always under `BEGIN IMMEDIATE`; four others only read. Statements stay within what
 //! `PostgreSQL` understands too, except for schema and settings.
 
+mod attributions;
 mod audits;
 mod backup;
 mod body;
@@ -46,6 +48,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use sqlx::{SqliteConnection, SqlitePool};
 
+pub use attributions::{Attributed, Inquiries};
 pub use audits::{AuditRow, FailureRow};
 pub use backup::{Backup, newest_backup};
 pub use body::{finding_body, gaps_body, recorded_digest};

@@ -7,7 +7,7 @@ use chrono::{Days, NaiveDate};
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use super::{
-    Store,
+    Attributed, Store,
     error::{Error, Problem},
     past, time,
 };
@@ -32,11 +32,13 @@ pub struct Observations<'a> {
     pub gone: &'a [ClientId],
     /// A new count of what clients called; `None`: the last one stays.
     pub usage: Option<&'a Tally>,
+    /// Who made changes.
+    pub attributed: Option<&'a Attributed>,
 }
 
 impl Observations<'static> {
     /// Nothing new.
-    pub const NONE: Self = Self { turns: &Turns::new(), gone: &[], usage: None };
+    pub const NONE: Self = Self { turns: &Turns::new(), gone: &[], usage: None, attributed: None };
 }
 
 impl Store {

@@ -20,13 +20,14 @@ use super::{
 };
 
 /// Every step of the schema, oldest first; see `migrations/README.md`.
-const STEPS: [(i64, &str, &str); 7] = [
+const STEPS: [(i64, &str, &str); 8] = [
     (1, "initial", include_str!("../../migrations/0001_initial.sql")),
     (2, "retention", include_str!("../../migrations/0002_retention.sql")),
     (3, "dead_letters", include_str!("../../migrations/0003_dead_letters.sql")),
     (4, "observed", include_str!("../../migrations/0004_observed.sql")),
     (5, "probes", include_str!("../../migrations/0005_probes.sql")),
     (6, "decisions", include_str!("../../migrations/0006_decisions.sql")),
+    (7, "attributions", include_str!("../../migrations/0007_attributions.sql")),
     (9, "telling", include_str!("../../migrations/0009_telling.sql")),
 ];
 

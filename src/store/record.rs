@@ -14,6 +14,7 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use super::{
     Store,
+    attributions::{self, Attributed},
     body::{finding_body, gaps_body},
     decisions::{self, Decided},
     error::{Error, Problem},
@@ -180,6 +181,7 @@ struct Rows {
     usage: Option<Tally>,
     noted: Noted,
     decided: (i64, Vec<Entry>),
+    attributed: Option<Attributed>,
 }
 
 impl From<&Record<'_>> for Rows {
@@ -208,6 +210,7 @@ impl From<&Record<'_>> for Rows {
             usage: record.observations.usage.cloned(),
             noted: record.noted.clone(),
             decided: (record.decided.last, record.decided.made.to_vec()),
+            attributed: record.observations.attributed.cloned(),
         }
     }
 }
@@ -230,6 +233,9 @@ impl Rows {
             observed::write_usage(connection, org, usage).await?;
         }
         told::write(connection, org, &self.noted, self.complete, self.at).await?;
+        if let Some(attributed) = &self.attributed {
+            attributions::write(connection, org, attributed, self.at).await?;
+        }
         outbox::forget(connection, self.at.timestamp_millis()).await?;
         outbox::enqueue(connection, &self.messages, self.at.timestamp_millis()).await
     }

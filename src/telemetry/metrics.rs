@@ -18,6 +18,7 @@ use super::{
 };
 use crate::domain::{
     Severity,
+    attribution::Certainty,
     event::CauseKind,
     message::MessageKind,
     probe::{Expectation, Prediction, Verdict},
@@ -126,6 +127,7 @@ pub struct Metrics {
     audit_runs: IntCounterVec,
     audit_failures: IntCounterVec,
     drift_events: IntCounterVec,
+    attributions: IntCounterVec,
     api_requests: HistogramVec,
     api_retries: IntCounterVec,
     probes: IntCounterVec,
@@ -184,6 +186,7 @@ impl Metrics {
             audit_runs: counter(series::AUDIT_RUNS)?,
             audit_failures: counter(series::AUDIT_FAILURES)?,
             drift_events: counter(series::DRIFT_EVENTS)?,
+            attributions: counter(series::ATTRIBUTIONS)?,
             api_requests,
             api_retries: counter(series::API_RETRIES)?,
             probes: counter(series::PROBES)?,
@@ -209,6 +212,9 @@ impl Metrics {
             }
             for cause in CauseKind::ALL {
                 self.drift_events.with_label_values(&[org.as_str(), cause.as_str()]);
+            }
+            for certainty in Certainty::ALL {
+                self.attributions.with_label_values(&[org.as_str(), certainty.as_str()]);
             }
             for cause in MissedRun::ALL {
                 self.missed_runs.with_label_values(&[org.as_str(), cause.as_str()]);
@@ -251,6 +257,9 @@ impl Metrics {
             }
             for cause in CauseKind::ALL {
                 let _ = self.drift_events.remove_label_values(&[org.as_str(), cause.as_str()]);
+            }
+            for certainty in Certainty::ALL {
+                let _ = self.attributions.remove_label_values(&[org.as_str(), certainty.as_str()]);
             }
             for cause in MissedRun::ALL {
                 let _ = self.missed_runs.remove_label_values(&[org.as_str(), cause.as_str()]);
@@ -343,6 +352,12 @@ impl Metrics {
     /// A drift event was recorded.
     pub fn drift(&self, org: &str, cause: CauseKind) {
         self.drift_events.with_label_values(&[org, cause.as_str()]).inc();
+    }
+
+    /// It was asked who made a change, and how sure the answer is; of a change that was unknown at first, once more when it
+    /// is known.
+    pub fn attributed(&self, org: &str, certainty: Certainty) {
+        self.attributions.with_label_values(&[org, certainty.as_str()]).inc();
     }
 
     /// One call to the platform: `endpoint` is one of `collect`'s bounded names, `seconds` its latency.

@@ -67,6 +67,7 @@ pub const SERIES: &[Series] = &[
     GRANTS_CONFIRMED,
     USAGE_UNTIL,
     DRIFT_EVENTS,
+    ATTRIBUTIONS,
     API_REQUEST_DURATION,
     API_RETRIES,
     API_TOKEN_EXPIRY,
@@ -175,6 +176,11 @@ pub(super) const USAGE_UNTIL: Series = Series::gauge(
 );
 pub(super) const DRIFT_EVENTS: Series =
     Series::counter("scopewarden_drift_events_total", &["org", "cause"], "Drift events recorded.");
+pub(super) const ATTRIBUTIONS: Series = Series::counter(
+    "scopewarden_attributions_total",
+    &["org", "certainty"],
+    "Answers to who made a change, by certainty.",
+);
 pub(super) const API_REQUEST_DURATION: Series = Series {
     name: "scopewarden_api_request_duration_seconds",
     kind: Kind::Histogram,

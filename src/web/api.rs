@@ -156,6 +156,7 @@ fn write_event(
         delta: event.delta.clone(),
         org: event.org.clone(),
         severity: event.severity,
+        actor: event.actor.clone(),
     };
     let bare = Recorded { audit, at, event: &bare, clients_total, approved };
     serde_json::to_writer(body, &bare).map_err(|error| Error::Unwritable(error.to_string()))

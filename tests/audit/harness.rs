@@ -85,6 +85,17 @@ impl Harness {
         self.config.storage.path.clone()
     }
 
+    /// The time of the last audit.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.now
+    }
+
+    /// Sets the clock of the platform's audit log to half a minute before the next audit.
+    pub(crate) async fn clock(&self) {
+        let time = self.now + TimeDelta::seconds(30);
+        self.settings(json!({ "audit_time": time.to_rfc3339() })).await;
+    }
+
     /// Lets time pass before the next audit.
     pub(crate) fn pass(&mut self, time: TimeDelta) {
         self.now += time;

@@ -10,10 +10,12 @@
 //! - `probes`: live tests with clients' own tokens, judged against what the simulator knows.
 //! - `observed`: grants from the clients' own side, and what clients called.
 //! - `telling`: what is told of what goes back and forth.
+//! - `attribution`: who made a change, by the platform's audit log.
 //! - `secrets`: no secret leaves the request that needs it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+mod attribution;
 mod definition;
 mod equivalence;
 mod faults;

@@ -30,14 +30,14 @@ struct Facts {
 const EXTRA: [(&str, &str); 2] =
     [("OAuthClient", "allowedIpRanges"), ("DomainOrganizationRole", "roleOrigin")];
 
-struct Definitions(BTreeMap<String, Definition>);
+pub(crate) struct Definitions(BTreeMap<String, Definition>);
 
 impl Definitions {
-    fn read() -> Self {
+    pub(crate) fn read() -> Self {
         Self(serde_json::from_str(include_str!("../fixtures/platform/definitions.json")).unwrap())
     }
 
-    fn check(&self, name: &str, value: &Value, at: &str) -> Result<(), String> {
+    pub(crate) fn check(&self, name: &str, value: &Value, at: &str) -> Result<(), String> {
         let definition = self.0.get(name).ok_or(format!("{at}: {name} is never sent"))?;
         let members = value.as_object().ok_or(format!("{at}: {value} is no object"))?;
         for field in &definition.required {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails there and then")]
 
+mod audits; // the audit log: who wrote what, by both queries
 mod conformance; // every answer from state fits the platform's definitions
 mod divisions; // what a division lets through
 mod faults; // each kind, and which requests it hits

@@ -75,7 +75,8 @@ async fn unknown_settings_are_refused_and_known_ones_shown() {
     let expected = json!({"scope_enforcement": "off", "expand_wildcards": false, "paged_clients": true,
                           "lookup_first": false, "rate_limit_per_minute": 300, "definition_etag": true,
                           "definition_bytes": 0, "usage_polls": 1, "absent": [],
-                          "invalid_scope_status": 400});
+                          "invalid_scope_status": 400, "audit_lag_ms": 0, "audit_polls": 2,
+                          "remote_ip": "203.0.113.7"});
     assert_eq!(shown, expected);
     for wrong in
         [json!({"gravity": 1}), json!({"scope_enforcement": "some"}), json!({"paged_clients": "yes"})]

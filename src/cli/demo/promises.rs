@@ -146,6 +146,7 @@ mod tests {
                 details: BTreeMap::new(),
             },
             clients: clients.iter().map(affected).collect(),
+            actor: None,
         }
     }
 

@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 use super::receiver::Receiver;
 use crate::{
     config::{Config, Environment},
+    daemon::clock,
     simulator::{Announcement, Options, Simulator},
 };
 
@@ -45,7 +46,7 @@ pub(super) struct Stage {
 impl Stage {
     /// Starts the organisation and the receiver, and writes the configuration.
     pub(super) async fn set(seed: u64) -> anyhow::Result<Self> {
-        let options = Options { story: true, seed, ..Options::default() };
+        let options = Options { story: true, seed, started: clock::now(), ..Options::default() };
         let simulator = Simulator::start(SocketAddr::from(([127, 0, 0, 1], 0)), &options).await?;
         let secret = signing_secret();
         let receiver = Receiver::start(&secret).await?;

@@ -90,6 +90,13 @@ fn grants(own: Option<&OwnPower>) -> Vec<Answer> {
             Answer::of(probe, verdict, detail).advise(add)
         });
     }
+    let log = own.patterns.keys().any(|pattern| Pattern::parse(pattern).matches(OwnGrants::AUDIT_LOG));
+    let detail = if log {
+        "held: changes are told with who made them"
+    } else {
+        "optional, not held: changes are told without who made them"
+    };
+    answers.push(Answer::of(format!("permission {}", OwnGrants::AUDIT_LOG), Verdict::Ok, detail));
     let needed: BTreeSet<&str> = OwnGrants::needed().chain(OwnGrants::WELCOME.iter().copied()).collect();
     let extra: Vec<&str> =
         own.patterns.keys().map(String::as_str).filter(|pattern| !needed.contains(pattern)).collect();

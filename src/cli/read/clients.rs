@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use clap::Args;
 use serde::Serialize;
 
@@ -13,7 +13,11 @@ use crate::cli::{
     output::{Cell, Column, Output, Table},
 };
 use crate::domain::{
-    ClientId, DivisionRef, RoleId, Severity, finding::Finding, inventory::Client, snapshot::Snapshot,
+    ClientId, DivisionRef, RoleId, Severity,
+    finding::Finding,
+    inventory::Client,
+    secret_age::{Age, Secrets},
+    snapshot::Snapshot,
     usage::Tally,
 };
 
@@ -49,6 +53,8 @@ pub(super) struct Row<'a> {
     /// The same, with what else is known.
     #[serde(skip)]
     called: Called,
+    /// Since when it has its secret.
+    pub(super) secret: Option<Age>,
     pub(super) findings: Counts,
 }
 
@@ -79,7 +85,8 @@ pub(in crate::cli) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::E
     let (org, store, last) = arguments.org.open_last().await?;
     let counts = count(&store.findings(Some(&org)).await?);
     let tally = own_calls(&store, &org).await?;
-    let rows = rows(&org, &last.snapshot, &counts, tally.as_ref());
+    let secrets = store.secrets(&org).await?;
+    let rows = rows(&org, &last.snapshot, &counts, tally.as_ref(), &secrets);
     let mut out = Output::new();
     if arguments.format.json {
         out.json(&rows)?;
@@ -96,6 +103,7 @@ pub(super) fn rows<'a>(
     snapshot: &'a Snapshot,
     counts: &HashMap<ClientId, Counts>,
     tally: Option<&Tally>,
+    secrets: &Secrets,
 ) -> Vec<Row<'a>> {
     let used = tally.map(Tally::last_days);
     let mut rows: Vec<Row<'_>> = (snapshot.clients.values())
@@ -107,7 +115,7 @@ pub(super) fn rows<'a>(
                 Some(Some(Some(day))) => Called::On(*day),
             };
             let last_used = if let Called::On(day) = called { Some(day) } else { None };
-            Row { last_used, called, ..row(org, snapshot, client, counts) }
+            Row { last_used, called, secret: Some(secrets.age(client)), ..row(org, snapshot, client, counts) }
         })
         .collect();
     rows.sort_by(|one, other| (one.name, one.id).cmp(&(other.name, other.id)));
@@ -153,7 +161,20 @@ fn row<'a>(
         date_to_delete: client.date_to_delete.as_deref(),
         last_used: None,
         called: Called::NotKnown,
+        secret: None,
         findings,
+    }
+}
+
+/// Since when a client has its secret, as far as it is known.
+fn since(age: &Age) -> String {
+    let day = |at: DateTime<Utc>| at.date_naive();
+    match (age.issued, age.not_before, age.not_after) {
+        (Some(at), ..) => day(at).to_string(),
+        (None, Some(from), Some(to)) => format!("{} to {}", day(from), day(to)),
+        (None, Some(from), None) => format!("{} or later", day(from)),
+        (None, None, Some(to)) => format!("{} or before", day(to)),
+        (None, None, None) => "unknown".to_owned(),
     }
 }
 
@@ -166,6 +187,7 @@ fn table(rows: &[Row<'_>]) -> Table {
         Column::new("roles"),
         Column::new("scopes"),
         Column::new("last used"),
+        Column::new("secret since").extra(),
         Column::prose("findings"),
     ]);
     for row in rows {
@@ -186,6 +208,7 @@ fn table(rows: &[Row<'_>]) -> Table {
                 Called::NotSeen => "none counted".into(),
                 Called::NotKnown => "unknown".into(),
             },
+            row.secret.as_ref().map_or_else(String::new, since).into(),
             worst_first.join(", ").into(),
         ]);
     }

@@ -3,7 +3,7 @@
 pub(super) mod moment;
 mod tell;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ use crate::cli::{
 };
 use crate::{
     daemon::clock,
-    domain::drift,
+    domain::{attribution, drift, event::Event},
     store::{Store, Unavailable},
 };
 
@@ -64,7 +64,8 @@ pub(in crate::cli) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::E
     if from.at > to.at {
         return Err(Usage(format!("--from ({}) is later than --to ({})", from.at, to.at)).into());
     }
-    let events = drift::between(&org, &to.audit, &from.snapshot, &to.snapshot);
+    let mut events = drift::between(&org, &to.audit, &from.snapshot, &to.snapshot);
+    attribute(&store, &org, (from.at, to.at), &mut events).await?;
     let mut out = Output::new();
     if arguments.format.wants_json(out.is_terminal()) {
         out.json(&json!({
@@ -95,6 +96,42 @@ pub(in crate::cli) async fn run(arguments: &Arguments) -> Result<Exit, anyhow::E
     }
     out.flush()?;
     Ok(Exit::Fine)
+}
+
+/// Recorded changes that are looked through for who made them.
+const CHANGES: u32 = 5_000;
+
+/// Puts to each event who made the changes that it is the sum of, as far as that was recorded.
+async fn attribute(
+    store: &Store,
+    org: &str,
+    (from, to): (DateTime<Utc>, DateTime<Utc>),
+    events: &mut [Event],
+) -> Result<(), anyhow::Error> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    // Recorded times are whole milliseconds.
+    let after = from + TimeDelta::milliseconds(1);
+    let mut recorded = store.events(Some(org), Some(after), Some(to), CHANGES).await?;
+    if recorded.len() == CHANGES as usize {
+        // Who made the older changes is not looked up, so nobody is certain.
+        return Ok(());
+    }
+    recorded.reverse();
+    for event in events {
+        let subject = &event.cause.subject;
+        let same = |other: &Event| {
+            (&other.cause.subject.kind, &other.cause.subject.id) == (&subject.kind, &subject.id)
+        };
+        let changes: Vec<_> = recorded
+            .iter()
+            .filter(|(.., other)| same(other))
+            .map(|(.., other)| other.actor.as_ref())
+            .collect();
+        event.actor = attribution::combine(&changes);
+    }
+    Ok(())
 }
 
 /// The audit that was asked for where another one answers.

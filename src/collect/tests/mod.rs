@@ -1,10 +1,11 @@
 //! The collector against real sockets: what it reads, what it survives, and what it never says.
 //!
-//! `answers`: answers that are right. `broken`: every way to be wrong. `calls`: token, retries, rate limit, connection.
+//! `answers`: answers that are right. `audit_log`: who changed what. `broken`: every way to be wrong. `calls`: token, retries, rate limit, connection.
 //! `definition`: what is too large for memory. `listings`: pages, and pages that move. `observed`: grants from the clients'
 //! side, and their calls. `secrets`: nothing leaks.
 
 mod answers;
+mod audit_log;
 mod broken;
 mod calls;
 mod definition;

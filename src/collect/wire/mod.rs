@@ -4,6 +4,7 @@
 //! identify, guess a grant, or name `secret`. Unknown fields and enum values pass; absent and `null` are the same.
 
 pub(super) mod json;
+pub(super) mod log;
 
 mod condition;
 

@@ -176,8 +176,15 @@ fn severity(cause: &Cause) -> Severity {
 }
 
 fn event(org: &str, audit: &str, severity: Severity, cause: Cause, clients: Vec<Affected>) -> Event {
-    let mut event =
-        Event { id: String::new(), delta: String::new(), org: org.to_owned(), severity, cause, clients };
+    let mut event = Event {
+        id: String::new(),
+        delta: String::new(),
+        org: org.to_owned(),
+        severity,
+        cause,
+        clients,
+        actor: None,
+    };
     event.delta = Hash::of(event.pack().as_bytes()).to_string();
     let mut occurrence = Digester::default();
     occurrence.part(audit.as_bytes()).part(event.delta.as_bytes());

@@ -27,9 +27,11 @@ pub use self::things::{About, Remembered};
 use self::{post::Post, things::ToldFinding};
 use super::{
     ClientId, Gap, Severity,
+    attribution::{Attribution, Question},
     decision::Reason,
-    event::Event,
+    event::{Event, Subject},
     finding::{Finding, Status},
+    inventory::Client,
     message::{self, Letterhead, Message, MessageKind, news},
     route::{Concern, Route},
     snapshot::Snapshot,
@@ -91,6 +93,8 @@ pub struct Concluded<'a> {
     pub findings: &'a [(MessageKind, &'a [Arc<Finding>])],
     /// Findings that are due again, each with why.
     pub reopened: &'a [(Reason, Arc<Finding>)],
+    /// Changes of earlier audits, of which it is known only now who made them.
+    pub late: &'a [(Question, Attribution)],
     /// All findings that are open now.
     pub open: &'a [Arc<Finding>],
 }
@@ -165,6 +169,18 @@ pub fn tell(audience: &Audience, audit: &Concluded<'_>, told: &Told) -> Telling 
         })
         .collect();
     offer_drift(&mut post, audience, head, &drift);
+    let late = things.late(audit.late, |subject| owners.of_subject(subject, [before, audit.snapshot]));
+    let late: Vec<_> = (late.iter())
+        .map(|(news, owners)| {
+            (*news, Concern { org: Some(org), severity: news.0.severity, check: None, owners })
+        })
+        .collect();
+    post.offer(audience, MessageKind::DriftAttributed, &late, |list| {
+        // As many as changes are told one by one: who made each of the others is in the record.
+        let most =
+            if audience.group_drift_above == 0 { list.len() } else { audience.group_drift_above as usize };
+        list.iter().take(most).map(|(question, actor)| message::attributed(head, question, actor)).collect()
+    });
     offer_findings(&mut post, audience, head, &things.told_findings, "");
     let flapping: Vec<(&news::Flapping, Concern<'_>)> = things
         .flapping
@@ -310,6 +326,18 @@ impl<'a> Owners<'a> {
 
     fn of_client(&self, client: &ClientId) -> BTreeSet<String> {
         self.0.get(client).into_iter().flatten().map(|owner| (*owner).to_owned()).collect()
+    }
+
+    /// Those of the clients that a subject is, or that hold it.
+    fn of_subject(&self, subject: &Subject, snapshots: [&Snapshot; 2]) -> BTreeSet<String> {
+        let is_concerned = |client: &Client| match subject.kind.as_str() {
+            "client" => client.id.as_str() == subject.id,
+            "role" => client.grants.iter().flatten().any(|grant| grant.role.as_str() == subject.id),
+            "division" => client.grants.iter().flatten().any(|grant| grant.division.as_str() == subject.id),
+            _ => false,
+        };
+        let clients = snapshots.into_iter().flat_map(|snapshot| snapshot.clients.values());
+        clients.filter(|client| is_concerned(client)).flat_map(|client| self.of_client(&client.id)).collect()
     }
 
     /// Those of the clients that gained or lost, and of the client that changed itself.

@@ -111,6 +111,7 @@ impl Life {
                 events: &events,
                 findings: &[(MessageKind::FindingOpened, &opened), (MessageKind::FindingResolved, &resolved)],
                 reopened: &[],
+                late: &[],
                 open: &open,
             },
             &self.told,
@@ -233,6 +234,7 @@ fn what_nobody_wants_is_counted() {
         events: &events,
         findings: &[(MessageKind::FindingOpened, &opened)],
         reopened: &[],
+        late: &[],
         open: &opened,
     };
     let telling = tell(&audience, &concluded, &Told::default());
@@ -435,6 +437,7 @@ fn what_flaps_out_of_sight_is_not_called_settled() {
         events: &[],
         findings: &[],
         reopened: &[],
+        late: &[],
         open: &[doubtful],
     };
     assert!(tell(&life.audience, &concluded, &life.told).messages.is_empty());

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::domain::{
     Fact, Gap,
+    attribution::{Attribution, Question},
     decision::Reason,
     event::{CauseKind, Event, Subject},
     finding::{Finding, Status},
@@ -113,6 +114,25 @@ impl<'a> Things<'a> {
                 Verdict::Hush => {}
             }
         }
+    }
+
+    /// Who made changes that were told before, the worst first. Of what goes back and forth it is not told: the change
+    /// itself may not have been.
+    pub(super) fn late<'l>(
+        &self,
+        late: &'l [(Question, Attribution)],
+        owners: impl Fn(&Subject) -> BTreeSet<String>,
+    ) -> Vec<(&'l (Question, Attribution), BTreeSet<String>)> {
+        let flaps = |subject: &Subject| {
+            self.remembered.get(&key_of(subject)).is_some_and(|thing| thing.memory.flap.is_some())
+        };
+        let mut told: Vec<_> = late
+            .iter()
+            .filter(|(question, _)| !flaps(&question.subject))
+            .map(|news| (news, owners(&news.0.subject)))
+            .collect();
+        told.sort_by_key(|((question, _), _)| std::cmp::Reverse(question.severity));
+        told
     }
 
     fn event(&mut self, event: &Event, owners: &BTreeSet<String>) -> Verdict {

@@ -1,6 +1,6 @@
 //! Ids, secrets and dates, all of them a function of the seed: the same organisation every time.
 
-use chrono::{DateTime, Duration, SecondsFormat};
+use chrono::{DateTime, Duration, SecondsFormat, Utc};
 use sha2::{Digest, Sha256};
 
 /// 2026-11-01T00:00:00Z: generated things lie before it, each write one second after the one before.
@@ -28,9 +28,13 @@ pub(in crate::simulator) fn moment_of(revision: u64) -> String {
     date(Duration::seconds(i64::try_from(revision).unwrap_or(0)))
 }
 
+/// When everything that is generated was there.
+pub(in crate::simulator) fn epoch() -> DateTime<Utc> {
+    DateTime::from_timestamp(EPOCH_SECONDS, 0).unwrap_or_default()
+}
+
 fn date(after_epoch: Duration) -> String {
-    let epoch = DateTime::from_timestamp(EPOCH_SECONDS, 0).unwrap_or_default();
-    (epoch + after_epoch).to_rfc3339_opts(SecondsFormat::Millis, true)
+    (epoch() + after_epoch).to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 fn hash(seed: u64, kind: &str, number: u64) -> [u8; 32] {

@@ -3,6 +3,7 @@
 //! Enters: a [`Call`]. Leaves: its answer, and the organisation changed if it is a write. Operations with state have a
 //! handler; the thousands of others answer as an organisation without such objects would (`stateless`).
 
+pub(super) mod audits;
 mod catalogue;
 mod clients;
 mod divisions;
@@ -23,8 +24,17 @@ use super::server::World;
 /// Listings in pages of at most a hundred entries.
 const MOST_PER_PAGE: usize = 100;
 
-/// Performs the operation.
+/// Performs the operation, and logs what it changed.
 pub(super) fn answer(world: &mut World, call: &Call<'_>) -> Result<Answer, Refusal> {
+    let before = audits::log::before(&world.organisation, call);
+    let answer = perform(world, call)?;
+    if let Some(before) = before {
+        audits::log::record(world, call, before, &answer);
+    }
+    Ok(answer)
+}
+
+fn perform(world: &mut World, call: &Call<'_>) -> Result<Answer, Refusal> {
     match (call.operation.method, call.operation.path) {
         ("GET", "/api/v2/docs/swagger") => Ok(definition(world, call)),
 
@@ -104,6 +114,13 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>) -> Result<Answer, Refus
         ("POST", "/api/v2/usage/query") => usage::ask_older(world, call),
         ("GET", "/api/v2/usage/query/{executionId}/results") => usage::older_results(world, call),
 
+        ("GET", "/api/v2/audits/query/servicemapping") => Ok(audits::mapping()),
+        ("GET", "/api/v2/audits/query/realtime/servicemapping") => Ok(audits::realtime_mapping(world)),
+        ("POST", "/api/v2/audits/query/realtime") => audits::realtime(world, call),
+        ("POST", "/api/v2/audits/query") => audits::ask(world, call),
+        ("GET", "/api/v2/audits/query/{transactionId}") => audits::status(world, call),
+        ("GET", "/api/v2/audits/query/{transactionId}/results") => audits::results(world, call),
+
         ("GET" | "HEAD", "/api/v2/tokens/me") => me::token(world, call),
         ("DELETE", "/api/v2/tokens/me") => Ok(me::revoke_token(world, call)),
         ("GET", "/api/v2/organizations/me") => Ok(me::organisation(world)),
@@ -151,7 +168,10 @@ pub(super) fn look_up(
         // Whether there is such a query is for the query's own handler to say.
         let is_query = matches!(
             operation.path,
-            "/api/v2/usage/aggregates/query/jobs/{jobId}" | "/api/v2/usage/query/{executionId}/results"
+            "/api/v2/usage/aggregates/query/jobs/{jobId}"
+                | "/api/v2/usage/query/{executionId}/results"
+                | "/api/v2/audits/query/{transactionId}"
+                | "/api/v2/audits/query/{transactionId}/results"
         );
         if is_query || is_known(organisation, name, value) {
             continue;

@@ -170,6 +170,7 @@ pub(super) fn event(id: &str) -> Event {
             details: std::collections::BTreeMap::new(),
         },
         clients: Vec::new(),
+        actor: None,
     }
 }
 

@@ -15,7 +15,7 @@ fn turn(asked: i64, confirmed: Option<i64>, due: bool) -> Turn {
 
 async fn record(n: i64, turns: &Turns, gone: &[&str], usage: Option<&Tally>, store: &Store) {
     let gone: Vec<_> = gone.iter().map(|&id| id.into()).collect();
-    let observations = Observations { turns, gone: &gone, usage };
+    let observations = Observations { turns, gone: &gone, usage, attributed: None };
     Audit::new(n, &snapshot(&["c1"])).record_with("acme", observations, store).await.unwrap();
 }
 

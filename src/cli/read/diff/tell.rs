@@ -8,6 +8,7 @@ use crate::{
     cli::output::Output,
     domain::{
         DivisionRef,
+        attribution::{Attribution, Certainty},
         event::{Affected, Event, Gain},
         message, privilege,
     },
@@ -31,12 +32,32 @@ pub(in crate::cli) fn tell(out: &mut Output, events: &[Event]) -> io::Result<()>
                 out.below(format_args!("{}: {text}", name.replace('_', " ")))?;
             }
         }
+        if let Some(actor) = &event.actor {
+            made_by(out, actor)?;
+        }
         for client in event.clients.iter().take(SHOWN) {
             affected(out, client)?;
         }
         if event.clients.len() > SHOWN {
             out.below(format_args!("… and {} more clients", event.clients.len() - SHOWN))?;
         }
+    }
+    Ok(())
+}
+
+/// Who made the change, beyond what the sentence says of it.
+fn made_by(out: &mut Output, actor: &Attribution) -> io::Result<()> {
+    if let Some(reason) = actor.reason.as_ref().filter(|_| actor.certainty != Certainty::Exact) {
+        let known =
+            if actor.certainty == Certainty::Unknown { "who did it is not known" } else { "who did it" };
+        out.below(format_args!("{known}: {reason}"))?;
+    }
+    for one in actor.candidates.iter().filter(|_| actor.certainty == Certainty::WithinWindow) {
+        let name = one.name.as_ref().or(one.id.as_ref()).map_or("somebody", String::as_str);
+        let kind = one.kind.map(|kind| format!(" ({})", kind.as_str())).unwrap_or_default();
+        let from = one.remote_ip.as_ref().map(|ip| format!(" from {ip}")).unwrap_or_default();
+        let at = one.at.format("%Y-%m-%d %H:%M:%SZ");
+        out.below(format_args!("{}: {name}{kind}{from} at {at}", one.action))?;
     }
     Ok(())
 }

@@ -206,7 +206,8 @@ impl Part {
         let last = self.inventory(store).await?;
         let counts = clients::count(&store.findings(Some(&self.org)).await?);
         let tally = own_calls(store, &self.org).await?;
-        for row in clients::rows(&self.org, &last.snapshot, &counts, tally.as_ref()) {
+        let secrets = store.secrets(&self.org).await?;
+        for row in clients::rows(&self.org, &last.snapshot, &counts, tally.as_ref(), &secrets) {
             rows.put(&Line::Client { told: &told(&last), row: &row })?;
         }
         Ok(())
