@@ -7,7 +7,7 @@
 //!   `simulate`. - `pipes`: who reads, and what nobody may read.
 //!   configurations. - `auditing`: `audit`. - `reading`: the commands that only read. - `sending`: alerts and the
 //!   outbox. - `keeping`: backups and retention. - `simulating`: `simulate`. - `pipes`: who reads, and what nobody may read.
-//! - `probing`: `probe`.
+//! - `probing`: `probe`. - `exporting`: `export`, `compliance`.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, in its helping functions too")]
 
@@ -19,6 +19,8 @@ mod auditing;
 mod catalogue;
 #[path = "cli/doctor.rs"]
 mod doctor;
+#[path = "cli/exporting.rs"]
+mod exporting;
 #[path = "cli/keeping.rs"]
 mod keeping;
 #[path = "cli/needing.rs"]

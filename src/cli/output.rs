@@ -3,6 +3,7 @@
 //! Enters: lines, tables, JSON. Leaves: bytes. Must never: panic because the reader went away, put a colour where no
 //! terminal is, or pass on a control character of a name that somebody chose on the platform.
 
+pub(super) mod csv;
 mod table;
 
 use std::{
@@ -137,7 +138,9 @@ pub(super) fn complain(error: &anyhow::Error) {
         lines.push(format!("error: {error}"));
         lines.extend(error.chain().skip(1).map(|cause| format!("  because: {cause}")));
     }
-    lines.iter().for_each(|line| remark(line));
+    for line in &lines {
+        remark(line);
+    }
 }
 
 /// Says on stderr what belongs to an answer and not into it.

@@ -12,7 +12,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 use crate::workplace::{SIGNING_SECRET, Workplace, run};
 
 /// Every command that prints something of an organisation.
-const COMMANDS: [&[&str]; 17] = [
+const COMMANDS: [&[&str]; 23] = [
     &["audit"],
     &["audit", "--json"],
     &["check-config"],
@@ -27,6 +27,12 @@ const COMMANDS: [&[&str]; 17] = [
     &["diff"],
     &["diff", "--format", "text"],
     &["findings"],
+    &["export"],
+    &["export", "--format", "ocsf"],
+    &["export", "clients"],
+    &["compliance", "nist"],
+    &["compliance", "cis", "--format", "csv"],
+    &["compliance", "iso", "--format", "markdown"],
     &["verify"],
     &["outbox", "list"],
     &["outbox", "list", "--json"],

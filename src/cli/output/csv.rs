@@ -6,10 +6,10 @@
 use csv::{Terminator, WriterBuilder};
 
 /// One line. Every cell is a text; a number that we counted has no sign and stays as it is.
-pub(super) fn line(cells: &[String]) -> Result<Vec<u8>, anyhow::Error> {
+pub(in crate::cli) fn line(cells: &[String]) -> Result<Vec<u8>, anyhow::Error> {
     let mut writer = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(Vec::new());
     writer.write_record(cells.iter().map(|cell| guarded(cell)))?;
-    Ok(writer.into_inner().map_err(|error| error.into_error())?)
+    Ok(writer.into_inner().map_err(csv::IntoInnerError::into_error)?)
 }
 
 /// The text, with an apostrophe in front if a spreadsheet could take it for a formula: after spaces too, which some
@@ -74,7 +74,8 @@ mod tests {
             prop_assert_eq!(back.len(), cells.len());
             for (back, cell) in back.iter().zip(&cells) {
                 prop_assert!(!back.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']));
-                prop_assert!(back == cell || *back == format!("'{cell}"));
+                let with_apostrophe = format!("'{cell}");
+                prop_assert!(back == cell || *back == with_apostrophe);
             }
         }
     }
