@@ -152,10 +152,6 @@ pub(super) fn remark(line: &str) {
 /// `text` with every control character spelt out: a client's name may hold an escape code that rewrites the screen,
 /// or a mark that turns the reading direction.
 fn printable(text: &str) -> Cow<'_, str> {
-    let is_hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     if !text.contains(is_hidden) {
         return Cow::Borrowed(text);
     }
@@ -168,6 +164,11 @@ fn printable(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(clean)
+}
+
+/// A control character, or a mark that turns the reading direction.
+fn is_hidden(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

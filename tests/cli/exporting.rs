@@ -252,12 +252,12 @@ async fn a_requirement_fails_with_the_clients_and_uids_that_are_its_evidence() {
         assert!(report["complete"].as_bool().unwrap() && !report["stale"].as_bool().unwrap());
         let of_all: u64 =
             report["summary"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum();
-        assert_eq!(of_all as usize, report["requirements"].as_array().unwrap().len());
+        assert_eq!(of_all, report["requirements"].as_array().unwrap().len() as u64);
         for one in report["requirements"].as_array().unwrap() {
             for check in one["checks"].as_array().unwrap() {
                 let total: u64 =
                     check["clients"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum();
-                assert_eq!(total as usize, clients, "{check}");
+                assert_eq!(total, clients as u64, "{check}");
                 for finding in check["findings"].as_array().unwrap() {
                     assert!(uids.contains(finding["uid"].as_str().unwrap()), "{finding}");
                     assert!(finding["client"]["name"].is_string());

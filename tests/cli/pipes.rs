@@ -12,7 +12,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 use crate::workplace::{SIGNING_SECRET, Workplace, run};
 
 /// Every command that prints something of an organisation.
-const COMMANDS: [&[&str]; 23] = [
+const COMMANDS: [&[&str]; 24] = [
     &["audit"],
     &["audit", "--json"],
     &["check-config"],
@@ -30,6 +30,7 @@ const COMMANDS: [&[&str]; 23] = [
     &["export"],
     &["export", "--format", "ocsf"],
     &["export", "clients"],
+    &["export", "permissions", "--format", "csv"],
     &["compliance", "nist"],
     &["compliance", "cis", "--format", "csv"],
     &["compliance", "iso", "--format", "markdown"],

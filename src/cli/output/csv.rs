@@ -5,6 +5,8 @@
 
 use csv::{Terminator, WriterBuilder};
 
+use super::is_hidden;
+
 /// One line. Every cell is a text; a number that we counted has no sign and stays as it is.
 pub(in crate::cli) fn line(cells: &[String]) -> Result<Vec<u8>, anyhow::Error> {
     let mut writer = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(Vec::new());
@@ -17,11 +19,18 @@ pub(in crate::cli) fn line(cells: &[String]) -> Result<Vec<u8>, anyhow::Error> {
 fn guarded(text: &str) -> String {
     const BEGINS_A_FORMULA: [char; 8] = ['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
     let is_odd = text.starts_with(['\t', '\r', '\n']);
-    if is_odd || text.trim_start().starts_with(BEGINS_A_FORMULA) {
-        format!("'{text}")
-    } else {
-        text.to_owned()
+    let needs_it = is_odd || text.trim_start().starts_with(BEGINS_A_FORMULA);
+    let mut safe = String::with_capacity(text.len() + 1);
+    safe.extend(needs_it.then_some('\''));
+    for letter in text.chars() {
+        // What ends a line or a column is quoted; anything else that steers a terminal is spelt out.
+        if is_hidden(letter) && !"\t\r\n".contains(letter) {
+            safe.extend(letter.escape_unicode());
+        } else {
+            safe.push(letter);
+        }
     }
+    safe
 }
 
 #[cfg(test)]
@@ -57,6 +66,12 @@ mod tests {
         for text in ["plain", "a=b", "a-b", "12", "", "'quoted", "ünïcode"] {
             assert_eq!(read(&line(&[text.to_owned(), "b".to_owned()]).unwrap())[0], text);
         }
+    }
+
+    #[test]
+    fn nothing_steers_the_terminal_of_who_looks_at_it() {
+        let cells = read(&line(&["a\u{1b}[2Jb\u{202e}c".to_owned(), "b".to_owned()]).unwrap());
+        assert_eq!(cells[0], "a\\u{1b}[2Jb\\u{202e}c");
     }
 
     #[test]

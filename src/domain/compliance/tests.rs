@@ -1,6 +1,6 @@
 //! What may be called met, and what may not.
 
-use std::sync::LazyLock;
+use std::{fmt::Write as _, sync::LazyLock};
 
 use proptest::prelude::*;
 
@@ -214,11 +214,8 @@ fn families_name_checks_that_exist() {
 fn documented() -> String {
     let mut text = String::new();
     for framework in Framework::ALL {
-        text.push_str(&format!(
-            "## {}\n\n`scopewarden compliance {}`\n\n",
-            framework.name(),
-            framework.as_str()
-        ));
+        let (name, word) = (framework.name(), framework.as_str());
+        let _ = write!(text, "## {name}\n\n`scopewarden compliance {word}`\n\n");
         text.push_str("| Requirement | Title | Checks |\n|---|---|---|\n");
         for (number, title) in framework.requirements() {
             let checks: Vec<String> = CHECKS
@@ -226,7 +223,7 @@ fn documented() -> String {
                 .filter(|check| framework.of(&check.references).contains(&number))
                 .map(|check| format!("`{}`", check.id))
                 .collect();
-            text.push_str(&format!("| {number} | {title} | {} |\n", checks.join(", ")));
+            let _ = writeln!(text, "| {number} | {title} | {} |", checks.join(", "));
         }
         text.push('\n');
     }
