@@ -34,7 +34,8 @@ pub(super) fn text(out: &mut Output, report: &Report) -> io::Result<()> {
                 out.note(format_args!("  {}", evidence(finding)))?;
             }
             if check.findings_total > NAMED {
-                out.note(format_args!("  and {} more: --json has them", check.findings_total - NAMED))?;
+                let more = check.findings_total - NAMED;
+                out.note(format_args!("  and {more} more: scopewarden findings --check {}", check.check))?;
             }
         }
         let fine: Vec<&str> = (one.checks.iter())
