@@ -8,6 +8,7 @@
 //!   configurations. - `auditing`: `audit`. - `reading`: the commands that only read. - `sending`: alerts and the
 //!   outbox. - `keeping`: backups and retention. - `simulating`: `simulate`. - `pipes`: who reads, and what nobody may read.
 //! - `probing`: `probe`. - `deciding`: `findings mute|unmute|ack|history`, `approve`, `approvals`, `baseline`.
+//! - `exporting`: `export`, `compliance`.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, in its helping functions too")]
 
@@ -21,6 +22,8 @@ mod catalogue;
 mod deciding;
 #[path = "cli/doctor.rs"]
 mod doctor;
+#[path = "cli/exporting.rs"]
+mod exporting;
 #[path = "cli/judging.rs"]
 mod judging;
 #[path = "cli/keeping.rs"]

@@ -3,6 +3,7 @@
 //! Enters: lines, tables, JSON. Leaves: bytes. Must never: panic because the reader went away, put a colour where no
 //! terminal is, or pass on a control character of a name that somebody chose on the platform.
 
+pub(super) mod csv;
 mod table;
 
 use std::{
@@ -137,7 +138,9 @@ pub(super) fn complain(error: &anyhow::Error) {
         lines.push(format!("error: {error}"));
         lines.extend(error.chain().skip(1).map(|cause| format!("  because: {cause}")));
     }
-    lines.iter().for_each(|line| remark(line));
+    for line in &lines {
+        remark(line);
+    }
 }
 
 /// Says on stderr what belongs to an answer and not into it.
@@ -149,10 +152,6 @@ pub(super) fn remark(line: &str) {
 /// `text` with every control character spelt out: a client's name may hold an escape code that rewrites the screen,
 /// or a mark that turns the reading direction.
 fn printable(text: &str) -> Cow<'_, str> {
-    let is_hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     if !text.contains(is_hidden) {
         return Cow::Borrowed(text);
     }
@@ -165,6 +164,11 @@ fn printable(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(clean)
+}
+
+/// A control character, or a mark that turns the reading direction.
+fn is_hidden(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

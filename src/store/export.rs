@@ -46,6 +46,10 @@ pub struct Cursor {
     ord: i64,
 }
 
+/// Number, id, time and chain hash of an audit; uid, whether it ends, whether it follows another, and text of a finding's
+/// version; the time of the audit before.
+type Row = (i64, String, i64, Vec<u8>, String, bool, bool, String, Option<i64>);
+
 impl Store {
     /// The next changes of an organisation's findings in audits recorded in `from..=to`: by audit, in it by uid. An empty
     /// page is the last.
@@ -60,7 +64,6 @@ impl Store {
             let mut transaction = self.readers.begin().await?;
             let Some(org) = past::org_number(&mut transaction, org).await? else { return Ok(Vec::new()) };
             // A version that ended and is followed by none of its uid is over; one that follows another is an update.
-            type Row = (i64, String, i64, Vec<u8>, String, bool, bool, String, Option<i64>);
             let rows: Vec<Row> = sqlx::query_as(
                 "SELECT a.seq, a.id, a.at_ms, a.chain, c.uid, c.ends, c.follows, c.body,
                         (SELECT b.at_ms FROM audit b WHERE b.org = a.org AND b.seq < a.seq ORDER BY b.seq DESC LIMIT 1)

@@ -12,7 +12,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 use crate::workplace::{SIGNING_SECRET, Workplace, run};
 
 /// Every command that prints something of an organisation.
-const COMMANDS: [&[&str]; 20] = [
+const COMMANDS: [&[&str]; 27] = [
     &["audit"],
     &["audit", "--json"],
     &["check-config"],
@@ -30,6 +30,13 @@ const COMMANDS: [&[&str]; 20] = [
     &["approvals", "list", "--all"],
     &["approvals", "export", "--format", "csv"],
     &["baseline", "--owner", "o", "--reason", "r", "--expires", "1d", "--dry-run"],
+    &["export"],
+    &["export", "--format", "ocsf"],
+    &["export", "clients"],
+    &["export", "permissions", "--format", "csv"],
+    &["compliance", "nist"],
+    &["compliance", "cis", "--format", "csv"],
+    &["compliance", "iso", "--format", "markdown"],
     &["verify"],
     &["outbox", "list"],
     &["outbox", "list", "--json"],

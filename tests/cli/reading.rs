@@ -14,6 +14,8 @@ async fn before_the_first_audit_there_is_no_answer() {
         &["who-can", "admin"],
         &["diff"],
         &["findings"],
+        &["export"],
+        &["compliance", "nist"],
         &["verify"],
         &["outbox", "list"],
     ] {

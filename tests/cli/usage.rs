@@ -55,7 +55,13 @@ fn help_and_version_are_no_errors_and_a_bad_argument_is_one() {
         (&[], 64),
         (&["audti"], 64),
         (&["audit", "--fail-on", "terrible"], 64),
-        (&["audit", "--format", "ocsf"], 64),
+        (&["audit", "--format", "sarif"], 64),
+        (&["export", "--format", "xml"], 64),
+        (&["export", "everything"], 64),
+        (&["export", "clients", "--format", "ocsf"], 64),
+        (&["export", "permissions", "--from", "-1d"], 64),
+        (&["compliance"], 64),
+        (&["compliance", "hipaa"], 64),
         (&["audit", "--json", "--format", "text"], 64),
         (&["access"], 64),
         (&["access", "x", "--all"], 64),
@@ -76,8 +82,8 @@ fn help_and_version_are_no_errors_and_a_bad_argument_is_one() {
         let (said, silent) = if code == 0 { (ran.stdout, ran.stderr) } else { (ran.stderr, ran.stdout) };
         assert!(!said.is_empty() && silent.is_empty(), "{arguments:?}");
     }
-    let refused = in_empty_folder(&["audit", "--format", "ocsf"]).stderr;
-    assert!(refused.contains("ocsf is not available in this version; use text or json"), "{refused}");
+    let refused = in_empty_folder(&["export", "clients", "--format", "ocsf"]).stderr;
+    assert!(refused.contains("use json or csv for clients"), "{refused}");
 }
 
 #[test]

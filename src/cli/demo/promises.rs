@@ -112,6 +112,7 @@ mod tests {
             chain_head: Hash::GENESIS,
             events,
             findings: Vec::new(),
+            resolved: Vec::new(),
             timings_ms: Timings::default(),
         };
         Act { report, roles: 1, alerts, undelivered: 0, metrics: BTreeMap::new() }

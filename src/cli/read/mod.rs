@@ -6,6 +6,7 @@
 pub(super) mod access;
 pub(super) mod catalogue;
 pub(super) mod clients;
+pub(super) mod compliance;
 pub(super) mod diff;
 pub(super) mod export;
 pub(super) mod least_privilege;

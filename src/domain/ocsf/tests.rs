@@ -58,7 +58,7 @@ fn body(message: &crate::domain::message::Message) -> Value {
     serde_json::from_str(&message.body).unwrap()
 }
 
-/// What OCSF 1.8.0 requires of the three classes. An independent library checks the rest (tests/peers/ocsf_lines.py).
+/// What OCSF 1.8.0 requires of the three classes. An independent library checks the rest (`tests/peers/ocsf_lines.py`).
 fn assert_sound(object: &Value) {
     let class = object["class_uid"].as_u64().unwrap();
     let activity = object["activity_id"].as_u64().unwrap();
@@ -278,7 +278,7 @@ proptest! {
         fails in any::<bool>(), muted in any::<bool>(),
     ) {
         let status = if fails { Status::Fail } else { Status::Unknown };
-        let one = Finding { title, evidence, status, muted, ..finding(check, &key) };
+        let one = Finding { status, muted, title, evidence, ..finding(check, &key) };
         for activity in Activity::ALL {
             let object = of_finding(&head(), activity, &one);
             assert_sound(&object);

@@ -1,7 +1,5 @@
 //! Changes of findings and events, page by page.
 
-use std::sync::Arc;
-
 use super::*;
 use crate::store::{Change, Cursor, Told};
 

@@ -3,7 +3,6 @@
 //! Enters: what to export, a format, a span of time. Leaves: JSON lines, OCSF lines or CSV, on stdout or in a file that is
 //! there whole or not at all. Must never: hold all rows at once, or hand a spreadsheet a cell that it would compute.
 
-mod csv;
 mod row;
 mod sink;
 

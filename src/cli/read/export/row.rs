@@ -6,8 +6,9 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Format, Sink, What, clients, csv, word};
+use super::{Format, Sink, What, clients, word};
 use crate::{
+    cli::output::csv,
     domain::{
         DivisionRef, Severity,
         access::{AccessReport, Authority, PermissionAccess},

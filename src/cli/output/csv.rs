@@ -5,11 +5,13 @@
 
 use csv::{Terminator, WriterBuilder};
 
+use super::is_hidden;
+
 /// One line. Every cell is a text; a number that we counted has no sign and stays as it is.
-pub(super) fn line(cells: &[String]) -> Result<Vec<u8>, anyhow::Error> {
+pub(in crate::cli) fn line(cells: &[String]) -> Result<Vec<u8>, anyhow::Error> {
     let mut writer = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(Vec::new());
     writer.write_record(cells.iter().map(|cell| guarded(cell)))?;
-    Ok(writer.into_inner().map_err(|error| error.into_error())?)
+    Ok(writer.into_inner().map_err(csv::IntoInnerError::into_error)?)
 }
 
 /// The text, with an apostrophe in front if a spreadsheet could take it for a formula: after spaces too, which some
@@ -17,11 +19,18 @@ pub(super) fn line(cells: &[String]) -> Result<Vec<u8>, anyhow::Error> {
 fn guarded(text: &str) -> String {
     const BEGINS_A_FORMULA: [char; 8] = ['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
     let is_odd = text.starts_with(['\t', '\r', '\n']);
-    if is_odd || text.trim_start().starts_with(BEGINS_A_FORMULA) {
-        format!("'{text}")
-    } else {
-        text.to_owned()
+    let needs_it = is_odd || text.trim_start().starts_with(BEGINS_A_FORMULA);
+    let mut safe = String::with_capacity(text.len() + 1);
+    safe.extend(needs_it.then_some('\''));
+    for letter in text.chars() {
+        // What ends a line or a column is quoted; anything else that steers a terminal is spelt out.
+        if is_hidden(letter) && !"\t\r\n".contains(letter) {
+            safe.extend(letter.escape_unicode());
+        } else {
+            safe.push(letter);
+        }
     }
+    safe
 }
 
 #[cfg(test)]
@@ -60,6 +69,12 @@ mod tests {
     }
 
     #[test]
+    fn nothing_steers_the_terminal_of_who_looks_at_it() {
+        let cells = read(&line(&["a\u{1b}[2Jb\u{202e}c".to_owned(), "b".to_owned()]).unwrap());
+        assert_eq!(cells[0], "a\\u{1b}[2Jb\\u{202e}c");
+    }
+
+    #[test]
     fn quotes_commas_and_lines_are_quoted() {
         let bytes = line(&["a,b".to_owned(), "say \"hi\"".to_owned(), "two\nlines".to_owned()]).unwrap();
         assert_eq!(String::from_utf8(bytes).unwrap(), "\"a,b\",\"say \"\"hi\"\"\",\"two\nlines\"\r\n");
@@ -74,7 +89,8 @@ mod tests {
             prop_assert_eq!(back.len(), cells.len());
             for (back, cell) in back.iter().zip(&cells) {
                 prop_assert!(!back.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']));
-                prop_assert!(back == cell || *back == format!("'{cell}"));
+                let with_apostrophe = format!("'{cell}");
+                prop_assert!(back == cell || *back == with_apostrophe);
             }
         }
     }
