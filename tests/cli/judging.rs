@@ -55,7 +55,7 @@ async fn an_expression_with_a_mistake_stops_the_program_before_it_begins() {
     for command in ["check-config", "audit"] {
         let ran = workplace.run(&[command]).ends_with(64);
         let line =
-            "check[0].expression: line 1, column 50: client has no field \"nmae\"; did you mean \"name\"?";
+            "check[0].expression: line 1, column 48: client has no field \"nmae\"; did you mean \"name\"?";
         assert!(ran.stderr.contains(line), "{}", ran.stderr);
     }
     assert!(!workplace.path("record.db").exists(), "nothing was opened");
