@@ -15,7 +15,7 @@ use crate::domain::{
     usage::{Calls, Tally, Usage, Window},
 };
 
-const PLENTY: Budget = Budget { each: Duration::from_secs(10), all: Duration::from_secs(60) };
+const PLENTY: Budget = Budget { each: Duration::from_secs(10), all: Duration::from_mins(1) };
 
 /// The findings of users' checks, as (client, check, status, evidence).
 fn found(
@@ -117,7 +117,7 @@ fn what_an_audit_saw_is_what_an_expression_sees() {
         let failed: Vec<String> = asked(&org, &[], expression)
             .into_iter()
             .inspect(|(client, (status, evidence))| {
-                assert_eq!(*status, Status::Fail, "{client}, {expression}: {evidence}")
+                assert_eq!(*status, Status::Fail, "{client}, {expression}: {evidence}");
             })
             .map(|(client, _)| client)
             .collect();
