@@ -153,11 +153,7 @@ pub(super) fn conclude(input: Input) -> Analysis {
     turns.retain(|id, _| round.members.contains(id));
     let usage =
         counted.clone().or(history.usage).map(|tally| Usage::join(&tally.without(&sent), access.operations));
-    let declared = snapshot.contracts.values().filter_map(|contract| {
-        let client = contract.pinned.clone()?;
-        Some((client, Declared::by_contract(&access, contract).calls))
-    });
-    let declared: BTreeMap<ClientId, BTreeSet<usize>> = declared.collect();
+    let declared = declared(&access);
     let context = checks::Context {
         org: &org,
         access: &access,
@@ -174,10 +170,7 @@ pub(super) fn conclude(input: Input) -> Analysis {
     };
     let found = checks::evaluate(&context);
     let seen = |client: &_| snapshot.clients.contains_key(client);
-    let (asked, unasked) = still_asked(history.findings, &own_checks);
-    let mut life = finding::lifecycle(asked, found, &seen, at);
-    life.dropped.extend(unasked);
-    life.dropped.sort_by(|one, other| one.uid.cmp(&other.uid));
+    let mut life = live(history.findings, found, &own_checks, &seen, at);
     let Book { ledger, unsealed, last } = history.book;
     let settled = decision::settle(ledger, &mut life, &|cause| revert::stands(cause, snapshot), at);
     let closed: Vec<Arc<Finding>> = life.resolved.iter().chain(&life.dropped).cloned().collect();
@@ -219,6 +212,30 @@ pub(super) fn conclude(input: Input) -> Analysis {
         answers: Answers::default(),
         observed,
     }
+}
+
+/// The operations that contracts declare, by client.
+fn declared(access: &Access<'_>) -> BTreeMap<ClientId, BTreeSet<usize>> {
+    let declared = access.snapshot.contracts.values().filter_map(|contract| {
+        let client = contract.pinned.clone()?;
+        Some((client, Declared::by_contract(access, contract).calls))
+    });
+    declared.collect()
+}
+
+/// Gives what was open and what is found their place in time.
+fn live(
+    before: Vec<Finding>,
+    found: impl Iterator<Item = Vec<Finding>>,
+    own: &[CustomCheck],
+    seen: &dyn Fn(&ClientId) -> bool,
+    at: DateTime<Utc>,
+) -> Lifecycle {
+    let (asked, unasked) = still_asked(before, own);
+    let mut life = finding::lifecycle(asked, found, seen, at);
+    life.dropped.extend(unasked);
+    life.dropped.sort_by(|one, other| one.uid.cmp(&other.uid));
+    life
 }
 
 /// Findings of checks that are asked, and those of checks that left the configuration: nobody saw them pass, so they are

@@ -63,7 +63,9 @@ pub(super) fn read(section: &mut Section<'_, '_>, ids: &mut BTreeSet<String>) ->
     let expression = expression?;
     match compile(words, &expression, tests.clone().unwrap_or_default()) {
         Ok(check) => {
-            (id?, severity?, tests?);
+            id?;
+            severity?;
+            tests?;
             Some(check)
         }
         Err(mistakes) => {

@@ -16,7 +16,12 @@ fn test(name: &str, expect: &str, rest: &str) -> String {
 async fn check_config_runs_the_tests_of_checks_and_names_each_that_fails() {
     let workplace = Workplace::new().await;
     let good = test("may", "fail", "permissions = [\"directory:*:*\"]") + &test("may not", "pass", "");
-    workplace.configure(&format!("{}{CHECK}{good}", workplace.org("acme")));
+    // As deep as it may be.
+    let (open, close) = ("(".repeat(16), ")".repeat(16));
+    let deep = format!(
+        "[[check]]\nid = \"acme-deep\"\nseverity = \"low\"\nexpression = \"{open}client.acts_by_roles{close}\"\n"
+    );
+    workplace.configure(&format!("{}{CHECK}{good}{deep}", workplace.org("acme")));
     let text = workplace.run(&["check-config"]).ends_with(0).stdout;
     assert!(text.contains("id = \"acme-deletes-users\"") && text.contains("# tests: 2"), "{text}");
 
@@ -50,7 +55,7 @@ async fn an_expression_with_a_mistake_stops_the_program_before_it_begins() {
     for command in ["check-config", "audit"] {
         let ran = workplace.run(&[command]).ends_with(64);
         let line =
-            "check[0].expression: line 1, column 50: client has no field \"nmae\"; did you mean \"name\"?";
+            "check[0].expression: line 1, column 48: client has no field \"nmae\"; did you mean \"name\"?";
         assert!(ran.stderr.contains(line), "{}", ran.stderr);
     }
     assert!(!workplace.path("record.db").exists(), "nothing was opened");

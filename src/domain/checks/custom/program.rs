@@ -238,16 +238,20 @@ fn bounded(text: &str) -> Result<(), String> {
 fn syntax(message: &str) -> String {
     let message = message.trim_start_matches("Syntax error: ");
     let short = message.split(" expecting ").next().unwrap_or(message);
-    let quoted = |prefix: &str| short.strip_prefix(prefix).map(|rest| rest.trim_matches('\'').trim());
+    let unquoted = |text: &'_ str| -> String {
+        let inner = text.strip_prefix('\'').and_then(|text| text.strip_suffix('\''));
+        inner.unwrap_or(text).trim().to_owned()
+    };
+    let quoted = |prefix: &str| short.strip_prefix(prefix).map(unquoted);
     if let Some(found) = quoted("mismatched input ").or_else(|| quoted("extraneous input ")) {
-        return match found {
+        return match found.as_str() {
             "<EOF>" => "not CEL: something is missing at the end".to_owned(),
             "and" => "not CEL: and is written &&".to_owned(),
             "or" => "not CEL: or is written ||".to_owned(),
             _ => format!("not CEL: {found} is not expected here"),
         };
     }
-    match quoted("token recognition error at: ") {
+    match quoted("token recognition error at: ").as_deref() {
         Some("=") => "not CEL: = compares nothing; write ==".to_owned(),
         Some("&" | "|") => "not CEL: write && or ||".to_owned(),
         Some(found) if found.starts_with(['"', '\'']) => "not CEL: a text is not closed".to_owned(),

@@ -97,9 +97,8 @@ impl<'a> Prepared<'a> {
             facts.access.universe.none()
         };
         let holds = self.patterns.iter().map(|asked| {
-            let known = granted.clone().and_then(|()| match holds(subject, asked) {
-                true => Ok(true),
-                false => all_roles(subject).map(|()| false),
+            let known = granted.clone().and_then(|()| {
+                if holds(subject, asked) { Ok(true) } else { all_roles(subject).map(|()| false) }
             });
             (asked.text, known)
         });

@@ -219,16 +219,11 @@ impl Reading {
             name @ ("holds" | "can" | "matches") => name.to_owned(),
             _ => return None,
         };
-        let of = match &mut call.target {
-            Some(target) => self.read(target),
-            None => {
-                let on = if asks == "matches" { "a text" } else { "client" };
-                return Some((
-                    None,
-                    self.mistake(id, format!("{asks}() is asked of {on}: {on}.{asks}('…')")),
-                ));
-            }
+        let Some(target) = &mut call.target else {
+            let on = if asks == "matches" { "a text" } else { "client" };
+            return Some((None, self.mistake(id, format!("{asks}() is asked of {on}: {on}.{asks}('…')"))));
         };
+        let of = self.read(target);
         let expected = if asks == "matches" { Type::Text } else { Type::Of(Entity::Client) };
         if !of.fits(&expected) {
             return Some((
@@ -289,7 +284,7 @@ impl Reading {
             return self.mistake(id, reason);
         }
         let told = match (name, types.as_slice()) {
-            (operators::NOT_STRICTLY_FALSE, _) => Ok(Type::Flag),
+            (operators::NOT_STRICTLY_FALSE, _) | (operators::IN, [_, Type::Any]) => Ok(Type::Flag),
             (operators::LOGICAL_AND | operators::LOGICAL_OR, [left, right]) => {
                 let sign = if name == operators::LOGICAL_AND { "&&" } else { "||" };
                 match [left, right].into_iter().find(|one| !one.fits(&Type::Flag)) {
@@ -321,7 +316,6 @@ impl Reading {
             {
                 Ok(Type::Flag)
             }
-            (operators::IN, [_, Type::Any]) => Ok(Type::Flag),
             (operators::IN, [one, other]) => Err(format!(
                 "in looks for a value in a list of such values, and here it is {one} in {other}{}",
                 match other {

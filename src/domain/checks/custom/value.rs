@@ -286,7 +286,7 @@ impl Indexer for List<'_> {
     where
         Self: 'v,
     {
-        let at = index.downcast_ref::<CelInt>().map(|at| *at.inner()).unwrap_or(-1);
+        let at = index.downcast_ref::<CelInt>().map_or(-1, |at| *at.inner());
         let item = usize::try_from(at).ok().and_then(|at| self.items.get(at));
         item.map(|item| CowVal::Borrowed(item.as_val())).ok_or(ExecutionError::IndexOutOfBounds(at.into()))
     }

@@ -52,7 +52,8 @@ fn the_documentation_has_every_field_as_it_is() {
             rows += 1;
         }
     }
-    let written = page.lines().filter(|line| line.starts_with("| `") && line.contains('.')).count();
+    let written =
+        page.lines().filter(|line| line.starts_with("| `") && line.matches(" | ").count() == 2).count();
     assert_eq!(written, rows, "docs/custom-checks.md has rows of fields that do not exist");
     for name in VARIABLES {
         assert!(page.contains(&format!("`{name}`")), "docs/custom-checks.md does not name {name}");

@@ -116,7 +116,7 @@ fn sample() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn no_expression_panics_and_each_says_the_same_twice(text in expression(), sample in sample()) {
