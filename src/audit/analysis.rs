@@ -137,11 +137,7 @@ pub(super) fn conclude(input: Input) -> Analysis {
     turns.retain(|id, _| round.members.contains(id));
     let usage =
         counted.clone().or(history.usage).map(|tally| Usage::join(&tally.without(&sent), access.operations));
-    let declared = snapshot.contracts.values().filter_map(|contract| {
-        let client = contract.pinned.clone()?;
-        Some((client, Declared::by_contract(&access, contract).calls))
-    });
-    let declared: BTreeMap<ClientId, BTreeSet<usize>> = declared.collect();
+    let declared = declared(snapshot, &access);
     let context = checks::Context {
         org: &org,
         access: &access,
@@ -197,6 +193,15 @@ pub(super) fn conclude(input: Input) -> Analysis {
         counted,
         observed,
     }
+}
+
+/// For each client with a contract, the operations that it declares.
+fn declared(snapshot: &Snapshot, access: &Access<'_>) -> BTreeMap<ClientId, BTreeSet<usize>> {
+    let declared = snapshot.contracts.values().filter_map(|contract| {
+        let client = contract.pinned.clone()?;
+        Some((client, Declared::by_contract(access, contract).calls))
+    });
+    declared.collect()
 }
 
 impl Analysis {
