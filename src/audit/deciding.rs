@@ -122,7 +122,7 @@ fn perform(desk: &Desk, request: Request, now: DateTime<Utc>) -> Result<Step, Re
     match request {
         Request::Mute(uids, terms) => desk.mute(&uids, terms, now),
         Request::Acknowledge(uids, terms) => desk.acknowledge(&uids, terms, now),
-        Request::Unmute(uids, by) => desk.unmute(&uids, by, now),
+        Request::Unmute(uids, by) => desk.unmute(&uids, by.as_deref(), now),
         Request::Approve(asked, terms) => desk.approve(&asked, terms, now),
         Request::Baseline(terms) => desk.baseline(terms, now),
         Request::Revoke(id, by) => desk.revoke(&id, by, now),

@@ -67,7 +67,7 @@ impl Step {
     /// The decision that was made, if one was.
     pub fn made(&self) -> Option<&Decision> {
         self.entries.iter().find_map(|entry| match entry {
-            Entry::Made(decision) => Some(decision),
+            Entry::Made(decision) => Some(&**decision),
             Entry::Ended(_) => None,
         })
     }
@@ -265,7 +265,8 @@ impl Desk {
     }
 
     /// Takes back the mutes of findings (also those of a baseline): they are due at once.
-    pub fn unmute(&self, uids: &[String], by: Option<String>, now: DateTime<Utc>) -> Result<Step, Refusal> {
+    pub fn unmute(&self, uids: &[String], by: Option<&str>, now: DateTime<Utc>) -> Result<Step, Refusal> {
+        let by = by.map(str::to_owned);
         let mut endings = Vec::new();
         for finding in self.failing(uids)? {
             let before = endings.len();
@@ -364,7 +365,7 @@ impl Desk {
         let covers = findings
             .iter()
             .map(|finding| Cover { uid: finding.uid.clone(), fingerprint: fingerprint::of(finding) });
-        step.entries.push(Entry::Made(terms.decision(kind, covers.collect(), now)));
+        step.entries.push(Entry::Made(Box::new(terms.decision(kind, covers.collect(), now))));
         let reason = if kind == Kind::Approve { Reason::Approved } else { Reason::Muted };
         let closing = findings.iter().filter(|finding| kind.silences() && finding.is_due());
         step.closed = closing.map(|finding| (reason, Arc::new((*finding).clone()))).collect();

@@ -59,7 +59,7 @@ impl Ledger {
         }
     }
 
-    fn begin(&mut self, decision: Decision) {
+    fn begin(&mut self, decision: Box<Decision>) {
         if self.places.contains_key(&decision.id) {
             return;
         }
@@ -71,7 +71,7 @@ impl Ledger {
         }
         let mark = Arc::new(Mark::of(&decision));
         let covering = decision.covers.len();
-        self.decisions.push(Standing { decision: Arc::new(decision), ended: None, covering, mark });
+        self.decisions.push(Standing { decision: Arc::from(decision), ended: None, covering, mark });
     }
 
     fn end(&mut self, ending: Ending) {
@@ -80,25 +80,22 @@ impl Ledger {
             return;
         }
         let decision = Arc::clone(&self.decisions[at].decision);
-        match &ending.uid {
-            Some(uid) => {
-                if !self.release(uid, at) {
-                    return;
-                }
-                self.decisions[at].covering -= 1;
-                // An approval is about the change too, whatever its findings do.
-                if self.decisions[at].covering == 0 && decision.kind != Kind::Approve {
-                    self.decisions[at].ended = Some(ending);
-                }
+        if let Some(uid) = &ending.uid {
+            if !self.release(uid, at) {
+                return;
             }
-            None => {
-                for cover in &decision.covers {
-                    self.release(&cover.uid, at);
-                }
-                self.decisions[at].covering = 0;
-                self.decisions[at].ended = Some(ending);
+            self.decisions[at].covering -= 1;
+            // An approval is about the change too, whatever its findings do.
+            if self.decisions[at].covering > 0 || decision.kind == Kind::Approve {
+                return;
             }
+        } else {
+            for cover in &decision.covers {
+                self.release(&cover.uid, at);
+            }
+            self.decisions[at].covering = 0;
         }
+        self.decisions[at].ended = Some(ending);
     }
 
     fn release(&mut self, uid: &str, at: usize) -> bool {

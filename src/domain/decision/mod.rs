@@ -189,7 +189,7 @@ pub struct Ending {
 #[serde(rename_all = "lowercase")]
 pub enum Entry {
     /// A decision begins.
-    Made(Decision),
+    Made(Box<Decision>),
     /// A decision ends, wholly or in part.
     Ended(Ending),
 }

@@ -4,7 +4,10 @@
 //! [`Settled`], with the open findings marked. Must never: end a decision on a fact that was not seen. (What a gap hides
 //! stands as it was in the snapshot, and so does a finding that cannot be told.)
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 
@@ -31,7 +34,7 @@ pub struct Settled {
 
 impl Settled {
     /// Moves those of `opened` that failed in an earlier life to `reopened`.
-    pub fn failed_before(&mut self, uids: &std::collections::BTreeSet<String>) {
+    pub fn failed_before(&mut self, uids: &BTreeSet<String>) {
         let (again, new) =
             std::mem::take(&mut self.opened).into_iter().partition(|finding| uids.contains(&finding.uid));
         self.opened = new;
@@ -111,7 +114,7 @@ fn endings(
     let mut endings = Vec::new();
     let whole =
         |decision: &str, why| Ending { decision: decision.to_owned(), uid: None, why, at: now, by: None };
-    let mut over: HashMap<&str, ()> = HashMap::new();
+    let mut over: HashSet<&str> = HashSet::new();
     for standing in ledger.standing() {
         let decision = &standing.decision;
         let why = if decision.expires.is_some_and(|at| at <= now) {
@@ -121,7 +124,7 @@ fn endings(
         } else {
             continue;
         };
-        over.insert(&decision.id, ());
+        over.insert(&decision.id);
         endings.push(whole(&decision.id, why));
     }
     let part = |decision: &str, uid: &str, why| Ending {
@@ -135,14 +138,14 @@ fn endings(
         let mut now_is = None;
         for (decision, then) in ledger.covering(&finding.uid) {
             let now_is = now_is.get_or_insert_with(|| fingerprint::of(finding));
-            if then != now_is && !over.contains_key(decision.id.as_str()) {
+            if then != now_is && !over.contains(decision.id.as_str()) {
                 endings.push(part(&decision.id, &finding.uid, Why::Changed));
             }
         }
     }
     for finding in life.resolved.iter().chain(&life.dropped) {
         for (decision, _) in ledger.covering(&finding.uid) {
-            if decision.kind == Kind::Acknowledge && !over.contains_key(decision.id.as_str()) {
+            if decision.kind == Kind::Acknowledge && !over.contains(decision.id.as_str()) {
                 endings.push(part(&decision.id, &finding.uid, Why::Resolved));
             }
         }

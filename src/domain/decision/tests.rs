@@ -119,7 +119,10 @@ fn uids_are_found_by_their_beginning_and_explained_where_they_are_not() {
     assert!(refusal.to_string().contains(&format!("did you mean {:?}", one.uid)), "{refusal}");
     assert!(matches!(mute(""), Err(Refusal::NoSuchFinding { .. })));
     assert_eq!(mute(&doubt.uid), Err(Refusal::Unknown { uid: doubt.uid.clone() }));
-    assert_eq!(desk.unmute(&[one.uid.clone()], None, at(0)), Err(Refusal::NotMuted { uid: one.uid }));
+    assert_eq!(
+        desk.unmute(std::slice::from_ref(&one.uid), None, at(0)),
+        Err(Refusal::NotMuted { uid: one.uid })
+    );
 }
 
 #[test]

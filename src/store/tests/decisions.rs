@@ -124,7 +124,7 @@ async fn muted() -> (TempDir, Store) {
     mute.await.unwrap().unwrap();
     Audit::new(2, &snapshot(&["c1"])).record(&store).await.unwrap();
     let unmute = store.decide("acme", at(150), move |desk, _| {
-        let step = desk.unmute(&[one.uid], Some("ops".to_owned()), at(150))?;
+        let step = desk.unmute(&[one.uid], Some("ops"), at(150))?;
         Ok(Outcome { entries: step.entries, messages: Vec::new(), answer: () })
     });
     unmute.await.unwrap().unwrap();

@@ -202,12 +202,12 @@ impl Machine {
         let (life, settled) =
             conclude(before.clone(), ledger.clone(), found(says), reverted, &self.failed, self.now);
         // The order in which things come does not matter.
-        let reversed = |mut list: Vec<Finding>| {
+        let backwards = |mut list: Vec<Finding>| {
             list.reverse();
             list
         };
         let other =
-            conclude(reversed(before), ledger, reversed(found(says)), reverted, &self.failed, self.now);
+            conclude(backwards(before), ledger, backwards(found(says)), reverted, &self.failed, self.now);
         assert_eq!((&life, &settled), (&other.0, &other.1));
 
         self.opened =
@@ -299,10 +299,9 @@ impl Model {
                         let says_else = life.fails.is_some_and(|content| content != cover.content);
                         let is_acknowledged = cover.kind == Kind::Acknowledge;
                         let is_resolved = before.is_some() && life.fails.is_none();
-                        !is_over(cover)
-                            && !says_else
-                            && !(cover.kind == Kind::Approve && *reverted)
-                            && !(is_acknowledged && is_resolved)
+                        let is_reverted = cover.kind == Kind::Approve && *reverted;
+                        let ends = is_over(cover) || says_else || is_reverted;
+                        !(ends || (is_acknowledged && is_resolved))
                     });
                 }
             }
@@ -344,7 +343,9 @@ impl Model {
                 }
             }
             Act::Expire(_) => {
-                self.lives.iter_mut().for_each(|life| life.covers.retain(|cover| !is_over(cover)))
+                for life in &mut self.lives {
+                    life.covers.retain(|cover| !is_over(cover));
+                }
             }
         }
     }
