@@ -360,6 +360,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_given_up_for_one_receiver_is_told_to_the_others_once_an_hour() {
         let mut scene = Scene::new(&[("ops", false), ("sec", false)], None, "2026-11-24T10:00:00Z").await;
+        scene.watchman.settings.intervals = 0;
         let opened = MessageKind::FindingOpened;
         scene.die("ops", "m1", opened, "2026-11-24T10:00:01Z").await;
         scene.die("ops", "m2", opened, "2026-11-24T10:00:02Z").await;

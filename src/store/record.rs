@@ -220,7 +220,7 @@ impl Rows {
         if let Some(usage) = &self.usage {
             observed::write_usage(connection, org, usage).await?;
         }
-        told::write(connection, org, &self.noted, self.complete, self.at).await?;
+        told::write(connection, org, &self.noted, self.complete).await?;
         outbox::forget(connection, self.at.timestamp_millis()).await?;
         outbox::enqueue(connection, &self.messages, self.at.timestamp_millis()).await
     }
