@@ -396,7 +396,7 @@ mod tests {
                 .watchman
                 .metrics
                 .render()
-                .contains("scopewarden_alerts_unheard_total{type=\"delivery.dead\"} 1")
+                .contains("scopewarden_alerts_unheard_total{kind=\"delivery.dead\"} 1")
         );
         assert_eq!(scene.store.untold_dead("ops", at("2026-11-24T12:00:00Z")).await.unwrap(), None);
     }
