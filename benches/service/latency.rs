@@ -27,7 +27,7 @@ const PAUSE: Duration = Duration::from_millis(5_800);
 type Arrivals = Arc<Mutex<HashMap<String, Duration>>>;
 
 pub(crate) fn latency() {
-    let simulated = Simulated::start(&["--clients", "1000", "--roles", "300", "--divisions", "20"]);
+    let simulated = Simulated::start(&["--clients", "1000", "--roles", "500", "--divisions", "20"]);
     let arrivals = Arrivals::default();
     let receiver = listen(Arc::clone(&arrivals));
     let sections = simulated.section("acme")
@@ -77,11 +77,16 @@ async fn change(simulated: &Simulated) -> Vec<(String, Duration)> {
     let token = token["access_token"].as_str().unwrap();
     let roles = format!("{url}/api/v2/authorization/roles");
     let mut custom = Vec::new();
-    for page in 1..=3 {
+    for page in 1..=5 {
         let list = http.get(format!("{roles}?pageSize=100&pageNumber={page}")).bearer_auth(token);
         let list: Value = list.send().await.unwrap().json().await.unwrap();
-        let of_people = |role: &&Value| role["default"] != true && role["name"] != "scopewarden auditor";
-        custom.extend(list["entities"].as_array().unwrap().iter().filter(of_people).cloned());
+        // Roles that do not have it yet, by whatever wildcard.
+        let has_it = |policy: &Value| policy["domain"] == "directory" || policy["domain"] == "*";
+        let without = |role: &&Value| {
+            let policies = role["permissionPolicies"].as_array().unwrap();
+            role["default"] != true && role["name"] != "scopewarden auditor" && !policies.iter().any(has_it)
+        };
+        custom.extend(list["entities"].as_array().unwrap().iter().filter(without).cloned());
     }
     assert!(custom.len() >= CHANGES, "{} roles are too few", custom.len());
     let mut made = Vec::new();

@@ -360,6 +360,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_given_up_for_one_receiver_is_told_to_the_others_once_an_hour() {
         let mut scene = Scene::new(&[("ops", false), ("sec", false)], None, "2026-11-24T10:00:00Z").await;
+        scene.watchman.settings.intervals = 0;
         let opened = MessageKind::FindingOpened;
         scene.die("ops", "m1", opened, "2026-11-24T10:00:01Z").await;
         scene.die("ops", "m2", opened, "2026-11-24T10:00:02Z").await;
@@ -395,7 +396,7 @@ mod tests {
                 .watchman
                 .metrics
                 .render()
-                .contains("scopewarden_alerts_unheard_total{type=\"delivery.dead\"} 1")
+                .contains("scopewarden_alerts_unheard_total{kind=\"delivery.dead\"} 1")
         );
         assert_eq!(scene.store.untold_dead("ops", at("2026-11-24T12:00:00Z")).await.unwrap(), None);
     }

@@ -232,7 +232,7 @@ impl Rows {
         if let Some(usage) = &self.usage {
             observed::write_usage(connection, org, usage).await?;
         }
-        told::write(connection, org, &self.noted, self.complete, self.at).await?;
+        told::write(connection, org, &self.noted, self.complete).await?;
         if let Some(attributed) = &self.attributed {
             attributions::write(connection, org, attributed, self.at).await?;
         }

@@ -53,26 +53,29 @@ pub(super) async fn read(connection: &mut SqliteConnection, org: i64) -> Result<
     })
 }
 
-/// Writes what an audit noted. One that is complete is overdue no more.
+/// Writes what an audit noted, if anything. One that is complete is overdue no more.
 pub(super) async fn write(
     connection: &mut SqliteConnection,
     org: i64,
     noted: &Noted,
     complete: bool,
-    at: DateTime<Utc>,
 ) -> Result<(), Problem> {
-    sqlx::query(
-        "INSERT INTO told (org, complete_ms, reminded_ms) VALUES ($1, $2, $3)
-         ON CONFLICT (org) DO UPDATE SET
-           complete_ms = COALESCE(excluded.complete_ms, complete_ms),
-           overdue_ms = CASE WHEN excluded.complete_ms IS NULL THEN overdue_ms END,
-           reminded_ms = COALESCE(excluded.reminded_ms, reminded_ms)",
-    )
-    .bind(org)
-    .bind(complete.then_some(at.timestamp_millis()))
-    .bind(noted.reminded.map(|at| at.timestamp_millis()))
-    .execute(&mut *connection)
-    .await?;
+    if complete {
+        sqlx::query("UPDATE told SET overdue_ms = NULL WHERE org = $1 AND overdue_ms IS NOT NULL")
+            .bind(org)
+            .execute(&mut *connection)
+            .await?;
+    }
+    if let Some(reminded) = noted.reminded {
+        sqlx::query(
+            "INSERT INTO told (org, reminded_ms) VALUES ($1, $2)
+             ON CONFLICT (org) DO UPDATE SET reminded_ms = excluded.reminded_ms",
+        )
+        .bind(org)
+        .bind(reminded.timestamp_millis())
+        .execute(&mut *connection)
+        .await?;
+    }
     for batch in noted.forget.chunks(BATCH) {
         let mut delete = QueryBuilder::<Sqlite>::new("DELETE FROM told_thing WHERE org = ");
         delete.push_bind(org).push(" AND thing IN (");
@@ -105,12 +108,17 @@ impl Store {
             let mut transaction = self.readers.begin().await?;
             let connection = &mut *transaction;
             let Some(org) = past::org_number(connection, org).await? else { return Ok(Vital::default()) };
-            let told: Option<(Option<i64>, Option<i64>)> =
-                sqlx::query_as("SELECT complete_ms, overdue_ms FROM told WHERE org = $1")
+            let overdue: Option<Option<i64>> =
+                sqlx::query_scalar("SELECT overdue_ms FROM told WHERE org = $1")
                     .bind(org)
                     .fetch_optional(&mut *connection)
                     .await?;
-            let (complete, overdue) = told.unwrap_or_default();
+            let complete: Option<i64> = sqlx::query_scalar(
+                "SELECT at_ms FROM audit WHERE org = $1 AND complete = 1 ORDER BY seq DESC LIMIT 1",
+            )
+            .bind(org)
+            .fetch_optional(&mut *connection)
+            .await?;
             let last: Option<(i64, i64, String)> =
                 sqlx::query_as("SELECT seq, at_ms, gaps FROM audit WHERE org = $1 ORDER BY seq DESC LIMIT 1")
                     .bind(org)
@@ -135,7 +143,7 @@ impl Store {
                 recorded,
                 gaps,
                 failure: failure.filter(|(after, _)| *after == seq).map(|(_, detail)| detail),
-                overdue: overdue.map(time).transpose()?,
+                overdue: overdue.flatten().map(time).transpose()?,
             })
         };
         self.named(vital.await)

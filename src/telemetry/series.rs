@@ -214,7 +214,7 @@ pub(super) const PROBE_LAST_RUN: Series = Series::gauge(
 );
 pub(super) const ALERTS_UNHEARD: Series = Series::counter(
     "scopewarden_alerts_unheard_total",
-    &["type"],
+    &["kind"],
     "Things to be told that the routes of all receivers left out, by the type of message that would have told them.",
 );
 pub(super) const OUTBOX_MESSAGES: Series =
