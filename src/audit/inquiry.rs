@@ -128,15 +128,13 @@ impl Inquiry {
                     answers.late.push((pending.question, answer));
                 }
                 Outcome::Unknown { reason, .. } => {
-                    let waits = pending.again(at);
-                    match waits {
-                        Some(pending) => answers.attributed.pending.push(pending),
-                        None => {
-                            let reason = format!("{reason}; given up after a day");
-                            answers.attributed.known.push((event.clone(), Attribution::unknown(reason)));
-                            answers.attributed.settled.push(event);
-                        }
+                    if let Some(pending) = pending.again(at) {
+                        answers.attributed.pending.push(pending);
+                        continue;
                     }
+                    let reason = format!("{reason}; given up after a day");
+                    answers.attributed.known.push((event.clone(), Attribution::unknown(reason)));
+                    answers.attributed.settled.push(event);
                 }
             }
         }

@@ -214,9 +214,7 @@ impl Attribution {
     /// would say nothing that the sentence does not say.
     pub fn words(&self) -> String {
         match (self.certainty, self.kind) {
-            (Certainty::Exact, Some(ActorKind::Platform)) if self.at.is_none() => String::new(),
-            (Certainty::Exact, Some(ActorKind::Configuration) | None) => String::new(),
-            (Certainty::Exact, Some(kind)) => {
+            (Certainty::Exact, Some(kind)) if self.at.is_some() => {
                 let actor = Actor { kind, id: self.id.clone(), name: self.name.clone() };
                 let from = self.remote_ip.as_ref().map(|ip| format!(" from {ip}")).unwrap_or_default();
                 let at = self.at.map(|at| format!(" at {}", at.format("%H:%M:%SZ"))).unwrap_or_default();
@@ -238,7 +236,8 @@ impl Attribution {
                 }
                 format!(", {} by one of: {}", self.verb(), names.join(", "))
             }
-            (Certainty::Unknown, _) => String::new(),
+            // The platform and the configuration are the sentence's own subject.
+            (Certainty::Exact | Certainty::Unknown, _) => String::new(),
         }
     }
 

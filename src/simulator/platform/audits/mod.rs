@@ -26,8 +26,11 @@ const DEFAULT_PAGE: usize = 25;
 /// Queries that are remembered; the oldest go first.
 const MOST_QUERIES: usize = 100;
 
-/// What the log covers: service, entity type, actions.
-const SERVICES: [(&str, &[(&str, &[&str])]); 3] = [
+/// An entity type, and what is done to it.
+type Covered = (&'static str, &'static [&'static str]);
+
+/// What the log covers, by service.
+const SERVICES: [(&str, &[Covered]); 3] = [
     (
         "PeoplePermissions",
         &[
@@ -112,8 +115,8 @@ pub(super) fn realtime_mapping(world: &World) -> Answer {
 }
 
 fn services(is_served: impl Fn(&str) -> bool) -> Answer {
-    let service = |(name, entities): &(&str, &[(&str, &[&str])])| {
-        let entity = |(name, actions): &(&str, &[&str])| json!({ "name": name, "actions": actions });
+    let service = |(name, entities): &(&str, &[Covered])| {
+        let entity = |(name, actions): &Covered| json!({ "name": name, "actions": actions });
         json!({ "name": name, "entities": entities.iter().map(entity).collect::<Value>() })
     };
     let served: Value = SERVICES.iter().filter(|(name, _)| is_served(name)).map(service).collect();
