@@ -22,6 +22,7 @@ pub mod observe;
 pub mod permission;
 pub mod privilege;
 pub mod probe;
+pub mod rendering;
 pub mod retention;
 pub mod rotation;
 pub mod route;
