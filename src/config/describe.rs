@@ -6,7 +6,8 @@
 use std::fmt::{self, Write};
 
 use super::{
-    Access, Backup, Config, Contracts, Credential, Org, Receiver, Retention, SecretUrl, Target, settings::period,
+    Access, Backup, Config, Contracts, Credential, Org, Receiver, Retention, SecretUrl, Target,
+    settings::period,
 };
 
 const REDACTED: &str = "<redacted>";

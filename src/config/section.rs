@@ -131,7 +131,9 @@ impl<'e> Section<'_, 'e> {
                 .map(|value| if let Value::String(text) = value { Some(text) } else { None })
                 .collect(),
             other => {
-                self.refuse_type(key, &other, "a list of strings, as [\"…\", \"…\"]");
+                // Not shown: the one string may hold a password.
+                let reason = format!("is {}; expected a list of strings, as [\"…\", \"…\"]", a_type(&other));
+                self.refuse(key, Refusal::hidden(reason));
                 return None;
             }
         };

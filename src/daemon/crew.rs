@@ -97,7 +97,8 @@ impl Crew {
         let heralds = self
             .heralds
             .plan(heralds.collect(), async |settings, stop| {
-                let peers = notify::alertmanager(&settings.receiver)?.context("a receiver that gets messages")?;
+                let peers =
+                    notify::alertmanager(&settings.receiver)?.context("a receiver that gets messages")?;
                 let (store, metrics) = (shared.store.clone(), Arc::clone(&shared.metrics));
                 let herald = Herald::new(store, peers, settings.clone(), metrics);
                 Ok(Box::pin(herald.run(shared.outbox.subscribe(), stop)) as Life)
@@ -152,7 +153,12 @@ impl Crew {
     /// Who ended by itself; nobody should.
     pub(super) fn ended(&self) -> Option<String> {
         let org = self.orgs.ended().map(|name| format!("the audits of {name}"));
-        let receiver = || self.receivers.ended().or_else(|| self.heralds.ended()).map(|name| format!("the deliveries to {name}"));
+        let receiver = || {
+            self.receivers
+                .ended()
+                .or_else(|| self.heralds.ended())
+                .map(|name| format!("the deliveries to {name}"))
+        };
         let prober = || self.probers.ended().map(|name| format!("the probes of {name}"));
         org.or_else(receiver).or_else(|| self.keeper.ended().map(str::to_owned)).or_else(prober)
     }

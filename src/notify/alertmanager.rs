@@ -53,9 +53,8 @@ impl Alertmanager {
         access: &Access,
         limits: Limits,
     ) -> Result<Self, Error> {
-        let peers = peers.iter().map(|url| {
-            Ok(Arc::new(Post::new(receiver, url, limits)?.signed_in(access.clone())))
-        });
+        let peers =
+            peers.iter().map(|url| Ok(Arc::new(Post::new(receiver, url, limits)?.signed_in(access.clone()))));
         Ok(Self { name: receiver.name.clone(), peers: peers.collect::<Result<_, Error>>()? })
     }
 

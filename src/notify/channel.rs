@@ -6,14 +6,8 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    Outcome,
-    alertmanager::Alertmanager,
-    http::Error,
-    ocsf_file::OcsfFile,
-    pagerduty::PagerDuty,
-    slack::Slack,
-    teams::Teams,
-    webhook::Webhook,
+    Outcome, alertmanager::Alertmanager, http::Error, ocsf_file::OcsfFile, pagerduty::PagerDuty,
+    slack::Slack, teams::Teams, webhook::Webhook,
 };
 use crate::config::{Receiver, Target};
 

@@ -145,7 +145,13 @@ impl Post {
             deny_private = false;
         }
         let http = http.dns_resolver(Arc::new(Guarded { resolver, deny_private })).build().map_err(failed)?;
-        Ok(Self { url: url.clone(), http, answer_bytes: limits.answer_bytes, pace: None, access: Access::Open })
+        Ok(Self {
+            url: url.clone(),
+            http,
+            answer_bytes: limits.answer_bytes,
+            pace: None,
+            access: Access::Open,
+        })
     }
 
     /// The same, with at least so long between the beginnings of two requests.
@@ -206,8 +212,7 @@ impl Post {
         let code = answer.status.as_u16();
         let answered = format!("{self} answered {code}");
         let retry = |reason| Outcome::Retry { reason, detail: answered.clone(), after: None };
-        let throttled =
-            |reason| Outcome::Retry { reason, detail: answered.clone(), after: answer.after };
+        let throttled = |reason| Outcome::Retry { reason, detail: answered.clone(), after: answer.after };
         match code {
             200..=299 => Outcome::Delivered,
             300..=399 => Outcome::Retry {

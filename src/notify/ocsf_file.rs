@@ -57,8 +57,7 @@ impl OcsfFile {
         let Ok(body) = serde_json::from_slice::<Value>(body) else {
             return Outcome::Dead { reason: "rejected", detail: format!("message {id:?} is not JSON") };
         };
-        let lines: Vec<String> =
-            lines::lines(&body, id).iter().map(|event| format!("{event}\n")).collect();
+        let lines: Vec<String> = lines::lines(&body, id).iter().map(|event| format!("{event}\n")).collect();
         let journal = Arc::clone(&self.journal);
         let work = spawn_blocking(move || match journal.try_lock() {
             Ok(mut journal) => journal.append(&lines),
@@ -223,7 +222,9 @@ impl Journal {
     }
 
     fn note_all(&mut self, text: &[u8]) {
-        text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).for_each(|line| self.recent.note(line));
+        text.split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .for_each(|line| self.recent.note(line));
     }
 
     /// Sets the file aside: `name` becomes `name.1`, that `name.2`, and what is beyond `keep` goes.

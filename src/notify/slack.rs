@@ -34,8 +34,14 @@ const GONE: [&str; 9] = [
     "posting_to_general_channel_denied",
 ];
 /// Slack's words for a payload that it will never take.
-const UNWANTED: [&str; 6] =
-    ["invalid_payload", "invalid_blocks", "no_text", "too_many_attachments", "invalid_attachments", "msg_too_long"];
+const UNWANTED: [&str; 6] = [
+    "invalid_payload",
+    "invalid_blocks",
+    "no_text",
+    "too_many_attachments",
+    "invalid_attachments",
+    "msg_too_long",
+];
 
 /// One incoming webhook.
 #[derive(Debug)]
@@ -76,7 +82,9 @@ impl Slack {
             200 if said == "ok" => Outcome::Delivered,
             200..=299 => Outcome::Refused {
                 blames: Blame::Sender,
-                detail: format!("{post} answered {code} without Slack's \"ok\": it is not Slack that answers"),
+                detail: format!(
+                    "{post} answered {code} without Slack's \"ok\": it is not Slack that answers"
+                ),
             },
             400..=499 if word(&GONE).is_some() => Outcome::Disabled {
                 detail: format!(
@@ -87,7 +95,9 @@ impl Slack {
             400 | 413 => Outcome::Dead {
                 reason: "rejected",
                 detail: match word(&UNWANTED) {
-                    Some(word) => format!("{post} answered {code} ({word}): Slack will not take this message"),
+                    Some(word) => {
+                        format!("{post} answered {code} ({word}): Slack will not take this message")
+                    }
                     None => format!("{post} answered {code}: Slack will not take this message"),
                 },
             },

@@ -73,7 +73,9 @@ pub(super) async fn reached(receiver: &Receiver) -> Answer {
     match notify::reach(receiver).await {
         Ok(found) => Answer::of(probe, Verdict::Ok, found),
         Err(why) => Answer::of(probe, Verdict::Problem, why).advise(match receiver.target {
-            Target::OcsfFile { .. } => "check the receiver's path in the configuration, and who owns the folder",
+            Target::OcsfFile { .. } => {
+                "check the receiver's path in the configuration, and who owns the folder"
+            }
             _ => "check the receiver's URL and its proxy in the configuration, and the firewall",
         }),
     }
@@ -102,7 +104,9 @@ async fn send_test(config: &Config, receiver: &Receiver, now: DateTime<Utc>) -> 
         let count = told.len();
         return match told.into_iter().find_map(|peer| peer.trouble).and_then(detail) {
             Some(detail) => Err(detail),
-            None => Ok(format!("taken by {count} (alert ScopewardenTest, test {number}; it ends in 4 minutes)")),
+            None => {
+                Ok(format!("taken by {count} (alert ScopewardenTest, test {number}; it ends in 4 minutes)"))
+            }
         };
     }
     let message = message::test(&receiver.name, &number, link, now);

@@ -8,13 +8,7 @@ use std::path::{Path, PathBuf};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::super::{
-    Secret, SecretUrl, address,
-    problem::Refusal,
-    secret,
-    section::Section,
-    settings::size,
-};
+use super::super::{Secret, SecretUrl, address, problem::Refusal, secret, section::Section, settings::size};
 
 /// The most peers of one Alertmanager.
 const MOST_PEERS: usize = 10;
@@ -212,8 +206,7 @@ fn signing_secret(section: &mut Section<'_, '_>, directory: &Path) -> Option<Sec
 /// `None` beside a problem, `Some(None)` if there is none.
 fn previous_secret(section: &mut Section<'_, '_>, directory: &Path) -> Option<Option<Secret>> {
     let places = ["previous_secret_file", "previous_secret_env", "previous_secret_credential"];
-    let is_given =
-        section.holds("previous_secret") || places.map(|key| section.holds(key)).contains(&true);
+    let is_given = section.holds("previous_secret") || places.map(|key| section.holds(key)).contains(&true);
     if !is_given {
         return Some(None);
     }
@@ -280,7 +273,8 @@ fn alertmanager(section: &mut Section<'_, '_>, directory: &Path, deny_private: b
     if access != Access::Open
         && let Some(plain) = peers.iter().find(|peer| !address::is_private_by_transport(peer.expose()))
     {
-        section.complain(format!("{plain} is plain http, and a password or a token goes there; write https://"));
+        section
+            .complain(format!("{plain} is plain http, and a password or a token goes there; write https://"));
         return None;
     }
     Some(Target::Alertmanager { peers, access })
@@ -297,14 +291,27 @@ fn peer(text: &str, deny_private: bool) -> Result<SecretUrl, Refusal> {
 }
 
 fn access(section: &mut Section<'_, '_>, directory: &Path) -> Option<Access> {
-    section.forbid("password", "a password is never written into the configuration; name a file with password_file");
+    section.forbid(
+        "password",
+        "a password is never written into the configuration; name a file with password_file",
+    );
     section.forbid("token", "a token is never written into the configuration; name a file with token_file");
     let username = section.text("username", |name| {
         let is_usable = !name.is_empty() && !name.contains(':') && !name.chars().any(char::is_control);
-        if is_usable { Ok(name.to_owned()) } else { Err(Refusal::of(name, "is no user name (it must not be empty or hold a colon)")) }
+        if is_usable {
+            Ok(name.to_owned())
+        } else {
+            Err(Refusal::of(name, "is no user name (it must not be empty or hold a colon)"))
+        }
     });
-    let keys =
-        ["password_file", "password_env", "password_credential", "token_file", "token_env", "token_credential"];
+    let keys = [
+        "password_file",
+        "password_env",
+        "password_credential",
+        "token_file",
+        "token_env",
+        "token_credential",
+    ];
     let has_username = section.holds("username");
     let Some(key) = section.at_most_one(&keys) else {
         if has_username {

@@ -105,7 +105,11 @@ impl Herald {
             }
             let detail = detail(trouble);
             if self.troubles.get(&told.peer) != Some(&detail) {
-                warn!(receiver = name, peer = told.peer, "alerts not taken, told again in a minute: {detail}");
+                warn!(
+                    receiver = name,
+                    peer = told.peer,
+                    "alerts not taken, told again in a minute: {detail}"
+                );
                 self.troubles.insert(told.peer, detail);
             }
         }

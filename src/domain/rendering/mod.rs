@@ -59,7 +59,8 @@ impl Story {
         let data = &body["data"];
         let kind = text(&body["type"]).unwrap_or("message").to_owned();
         let severity = text(&data["severity"]).and_then(Severity::parse).unwrap_or(Severity::Info);
-        let summary = text(&data["summary"]).map_or_else(|| kind.replace(['.', '_'], " "), |summary| clip(summary, SUMMARY_CHARS));
+        let summary = text(&data["summary"])
+            .map_or_else(|| kind.replace(['.', '_'], " "), |summary| clip(summary, SUMMARY_CHARS));
         let findings = list(&data["findings"]);
         let who = if findings.len() > 1 { of_findings(data, findings) } else { of_clients(data) };
         let only = if let [finding] = findings { Some(finding) } else { None };
@@ -88,7 +89,8 @@ impl Story {
 
     /// `CRITICAL · acme`: how bad, and where.
     pub fn heading(&self) -> String {
-        let word = if self.is_good_news() { "RESOLVED".to_owned() } else { self.severity.as_str().to_uppercase() };
+        let word =
+            if self.is_good_news() { "RESOLVED".to_owned() } else { self.severity.as_str().to_uppercase() };
         self.org.as_ref().map_or_else(|| word.clone(), |org| format!("{word} · {org}"))
     }
 
@@ -191,7 +193,9 @@ fn why(kind: &str, data: &Value, only: Option<&Value>) -> Vec<String> {
         lines.push(clip(detail, LINE_CHARS));
     }
     if kind == "audit.failed" {
-        lines.push("Until an audit is recorded again, changes go unseen and findings stay as they were.".to_owned());
+        lines.push(
+            "Until an audit is recorded again, changes go unseen and findings stay as they were.".to_owned(),
+        );
     }
     let counts: Vec<String> = data["by_severity"]
         .as_object()
@@ -218,9 +222,15 @@ fn advice(kind: &str, data: &Value, only: Option<&Value>) -> Vec<String> {
         "drift.detected" => {
             "If nobody planned this, undo it: the change names the role, client or division to look at."
         }
-        "finding.opened" | "finding.reopened" | "finding.reminder" => "Open the link: each finding says what to do.",
-        "audit.failed" => "Run `scopewarden doctor` where the daemon runs: it says what is wrong and what to do.",
-        "delivery.dead" => "Run `scopewarden outbox list`, mend the receiver, then `scopewarden outbox retry`.",
+        "finding.opened" | "finding.reopened" | "finding.reminder" => {
+            "Open the link: each finding says what to do."
+        }
+        "audit.failed" => {
+            "Run `scopewarden doctor` where the daemon runs: it says what is wrong and what to do."
+        }
+        "delivery.dead" => {
+            "Run `scopewarden outbox list`, mend the receiver, then `scopewarden outbox retry`."
+        }
         _ => return Vec::new(),
     };
     vec![line.to_owned()]

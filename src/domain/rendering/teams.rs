@@ -42,7 +42,8 @@ fn card(story: &Story, parts: &[(&'static str, Vec<String>)], most: usize) -> Va
     ];
     for (heading, lines) in parts {
         body.push(json!({ "type": "TextBlock", "text": heading, "wrap": true, "weight": "bolder", "spacing": "medium" }));
-        let mut shown: Vec<String> = lines.iter().take(most).map(|line| format!("- {}", escape(line))).collect();
+        let mut shown: Vec<String> =
+            lines.iter().take(most).map(|line| format!("- {}", escape(line))).collect();
         if lines.len() > most {
             shown.push(format!("- {} more, left out for lack of room", lines.len() - most));
         }

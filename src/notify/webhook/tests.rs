@@ -130,8 +130,7 @@ async fn while_secrets_are_changed_either_verifies() {
     let before = "whsec_YmVmb3JlLWJlZm9yZS1iZWZvcmUtYmVmb3Jl";
     let Target::Webhook { url, secret, .. } = target(&server.uri(), SECRET) else { panic!("no webhook") };
     let previous = Some(SecretString::from(before).into());
-    let receiver =
-        Receiver { target: Target::Webhook { url, secret, previous }, ..receiver(&server.uri()) };
+    let receiver = Receiver { target: Target::Webhook { url, secret, previous }, ..receiver(&server.uri()) };
     let now = wall_clock();
     assert_eq!(webhook(&receiver).unwrap().deliver("msg_1", BODY, now).await, Outcome::Delivered);
     let sent = &server.received_requests().await.unwrap()[0];
@@ -441,8 +440,7 @@ async fn no_secret_is_shown_anywhere() {
         }
     }
     closer.abort();
-    let bad =
-        Receiver { target: target(&server.uri(), "whsec_canary!canary"), ..receiver(&server.uri()) };
+    let bad = Receiver { target: target(&server.uri(), "whsec_canary!canary"), ..receiver(&server.uri()) };
     let error = webhook(&bad).unwrap_err();
     shown.push(format!("{error} {error:?}"));
     tracing::trace!("the log is on");

@@ -175,7 +175,8 @@ async fn a_certificate_that_nobody_vouches_for_is_a_network_failure_that_says_so
         let _ = stream.write_all(TAKEN.as_bytes());
         read.map_or(0, |length| length)
     });
-    let webhook = super::webhook(&receiver(&format!("https://localhost:{port}/path-T0KEN?query-x=1"))).unwrap();
+    let webhook =
+        super::webhook(&receiver(&format!("https://localhost:{port}/path-T0KEN?query-x=1"))).unwrap();
     let outcome = webhook.deliver("msg_1", BODY, at(1)).await;
     let Outcome::Retry { reason: "network", detail, .. } = &outcome else { panic!("{outcome:?}") };
     assert!(detail.contains("certificate"), "{detail}");
