@@ -7,7 +7,7 @@
 //! | `alertname` | Fires | Ends |
 //! |---|---|---|
 //! | `ScopewardenFinding` | while somebody has to act on a finding | when an audit saw that it is over |
-//! | `ScopewardenAuditFailing` | while audits of an organisation fail | when one is recorded |
+//! | `ScopewardenOrgNotAudited` | while audits of an organisation fail | when one is recorded |
 //! | `ScopewardenDrift` | for an hour after a change was seen | by itself: a change does not end |
 //! | `ScopewardenAlertsLeftOut` | while there are more alerts than are sent | when there are not |
 
@@ -164,7 +164,7 @@ fn failing(org: &str, failing: &Failing, link: &str, now: DateTime<Utc>) -> Aler
     let summary = format!("audits of {org} fail ({}): {}", failing.reason, failing.detail);
     let advice = "run `scopewarden doctor` where the daemon runs";
     Alert {
-        labels: labels("ScopewardenAuditFailing", Severity::High, [("org", org.to_owned())]),
+        labels: labels("ScopewardenOrgNotAudited", Severity::High, [("org", org.to_owned())]),
         annotations: annotated([("summary", &summary), ("remediation", advice)]),
         starts_at: failing.since.min(now),
         ends_at: now + LIFE,
@@ -174,7 +174,7 @@ fn failing(org: &str, failing: &Failing, link: &str, now: DateTime<Utc>) -> Aler
 
 fn recovered(org: &str, since: DateTime<Utc>, until: DateTime<Utc>, link: &str) -> Alert {
     Alert {
-        labels: labels("ScopewardenAuditFailing", Severity::High, [("org", org.to_owned())]),
+        labels: labels("ScopewardenOrgNotAudited", Severity::High, [("org", org.to_owned())]),
         annotations: annotated([("summary", &format!("audits of {org} are recorded again"))]),
         starts_at: since.min(until),
         ends_at: until,
