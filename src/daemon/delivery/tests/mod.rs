@@ -1,6 +1,7 @@
 //! Couriers at real sockets, with a real outbox and a clock that the test turns.
 
 mod conduct;
+mod heralding;
 mod looping;
 
 use std::{
