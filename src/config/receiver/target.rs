@@ -178,9 +178,17 @@ pub(super) fn refuse_keys_of_others(section: &mut Section<'_, '_>, kind: &str) {
 
 fn webhook(section: &mut Section<'_, '_>, directory: &Path, deny_private: bool) -> Option<Target> {
     let url = plain_or_secret_url(section, directory, deny_private);
-    let secret = signing_secret(section, directory);
-    let previous = previous_secret(section, directory);
-    Some(Target::Webhook { url: url?, secret: secret?.into(), previous: previous? })
+    let secret =
+        signing_secret(section, "secret", ["secret_file", "secret_env", "secret_credential"], directory);
+    let places = ["previous_secret_file", "previous_secret_env", "previous_secret_credential"];
+    let is_rotating =
+        section.holds("previous_secret") || places.map(|key| section.holds(key)).contains(&true);
+    let previous = if is_rotating {
+        Some(signing_secret(section, "previous_secret", places, directory)?.into())
+    } else {
+        None
+    };
+    Some(Target::Webhook { url: url?, secret: secret?.into(), previous })
 }
 
 fn plain_or_secret_url(
@@ -197,22 +205,15 @@ fn plain_or_secret_url(
     section.accept(key, parse(text.expose_secret()))
 }
 
-fn signing_secret(section: &mut Section<'_, '_>, directory: &Path) -> Option<SecretString> {
-    let key = secret::place(section, "secret", ["secret_file", "secret_env", "secret_credential"])?;
+fn signing_secret(
+    section: &mut Section<'_, '_>,
+    inline: &'static str,
+    places: [&'static str; 3],
+    directory: &Path,
+) -> Option<SecretString> {
+    let key = secret::place(section, inline, places)?;
     let secret = secret::fetch(section, key, directory)?;
     section.accept(key, secret::signing_secret(secret))
-}
-
-/// `None` beside a problem, `Some(None)` if there is none.
-fn previous_secret(section: &mut Section<'_, '_>, directory: &Path) -> Option<Option<Secret>> {
-    let places = ["previous_secret_file", "previous_secret_env", "previous_secret_credential"];
-    let is_given = section.holds("previous_secret") || places.map(|key| section.holds(key)).contains(&true);
-    if !is_given {
-        return Some(None);
-    }
-    let key = secret::place(section, "previous_secret", places)?;
-    let secret = secret::fetch(section, key, directory)?;
-    section.accept(key, secret::signing_secret(secret)).map(|secret| Some(secret.into()))
 }
 
 /// A URL that is a secret: from a file, a variable or a credential.

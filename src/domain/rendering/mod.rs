@@ -229,7 +229,7 @@ fn advice(kind: &str, data: &Value, only: Option<&Value>) -> Vec<String> {
             "Run `scopewarden doctor` where the daemon runs: it says what is wrong and what to do."
         }
         "delivery.dead" => {
-            "Run `scopewarden outbox list`, mend the receiver, then `scopewarden outbox retry`."
+            "Run `scopewarden outbox list`, mend the receiver, then `scopewarden outbox retry --all`."
         }
         _ => return Vec::new(),
     };
