@@ -41,6 +41,14 @@ pub(crate) enum Mishap {
     Hangs,
 }
 
+/// What a request gets.
+enum Reply {
+    /// Status, further head lines, body.
+    Answers(u16, &'static str, String),
+    Resets,
+    Never,
+}
+
 /// One request that was taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Taken {
@@ -102,31 +110,30 @@ impl Server {
 
     async fn serve(self, mut stream: TcpStream) {
         let Some((head, body)) = read(&mut stream).await else { return };
-        let Some(answer) = self.answer(&head, &body) else {
-            std::future::pending::<()>().await;
-            return;
-        };
-        if let Some((status, lines, text)) = answer {
-            let length = text.len();
-            let answer = format!(
-                "HTTP/1.1 {status} X\r\n{lines}content-length: {length}\r\nconnection: close\r\n\r\n{text}"
-            );
-            let _ = stream.write_all(answer.as_bytes()).await;
+        match self.reply(&head, &body) {
+            Reply::Answers(status, lines, text) => {
+                let length = text.len();
+                let answer = format!(
+                    "HTTP/1.1 {status} X\r\n{lines}content-length: {length}\r\nconnection: close\r\n\r\n{text}"
+                );
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+            Reply::Resets => {}
+            Reply::Never => std::future::pending().await,
         }
     }
 
-    /// The answer to a request: status, head lines, body; an empty one resets the connection. `None`: never any.
-    fn answer(&self, head: &str, body: &[u8]) -> Option<Option<(u16, &'static str, String)>> {
+    fn reply(&self, head: &str, body: &[u8]) -> Reply {
         let mut state = self.state.lock().unwrap();
         state.requests += 1;
         let too_soon = self.is_too_soon(&mut state);
         let mishap = state.mishaps.pop_front();
         match mishap {
             Some(Mishap::Answers(status, lines, body)) => {
-                return Some(Some((status, lines, body.to_owned())));
+                return Reply::Answers(status, lines, body.to_owned());
             }
-            Some(Mishap::Resets) => return Some(None),
-            Some(Mishap::Hangs) => return None,
+            Some(Mishap::Resets) => return Reply::Resets,
+            Some(Mishap::Hangs) => return Reply::Never,
             Some(Mishap::TakenButReset) | None => {}
         }
         let (status, text) = if too_soon {
@@ -135,7 +142,7 @@ impl Server {
         } else {
             self.take(&mut state, head, body)
         };
-        Some(mishap.is_none().then_some((status, "retry-after: 1\r\n", text)))
+        if mishap.is_none() { Reply::Answers(status, "retry-after: 1\r\n", text) } else { Reply::Resets }
     }
 
     /// As published: one message a second, four requests a second, and one more than that in a short burst.
