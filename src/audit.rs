@@ -115,7 +115,8 @@ pub struct Addressing {
 impl Addressing {
     /// As configured.
     pub fn of(config: &Config) -> Self {
-        let receivers = config.receivers.iter();
+        // An Alertmanager is told what stands; nothing waits for it.
+        let receivers = config.receivers.iter().filter(|receiver| receiver.target.takes_messages());
         let alerts = &config.alerts;
         let audience = Audience {
             receivers: receivers.map(|receiver| (receiver.name.clone(), receiver.route.clone())).collect(),

@@ -8,7 +8,7 @@
 //!   configurations. - `auditing`: `audit`. - `reading`: the commands that only read. - `sending`: alerts and the
 //!   outbox. - `keeping`: backups and retention. - `simulating`: `simulate`. - `pipes`: who reads, and what nobody may read.
 //! - `probing`: `probe`. - `deciding`: `findings mute|unmute|ack|history`, `approve`, `approvals`, `baseline`.
-//! - `exporting`: `export`, `compliance`.
+//! - `exporting`: `export`, `compliance`. - `receivers`: every kind of them.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, in its helping functions too")]
 
@@ -38,6 +38,8 @@ mod probing;
 mod reach;
 #[path = "cli/reading.rs"]
 mod reading;
+#[path = "cli/receivers.rs"]
+mod receivers;
 #[path = "cli/sending.rs"]
 mod sending;
 #[path = "cli/simulating.rs"]

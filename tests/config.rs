@@ -17,7 +17,7 @@ use std::{
 };
 
 use proptest::prelude::*;
-use scopewarden::config::{Config, Environment, Problems, describe, unheard};
+use scopewarden::config::{Config, Environment, Problems, Target, describe, unheard};
 use scopewarden::domain::{ScopeEnforcement, Severity};
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
@@ -43,6 +43,14 @@ fn environment(more: &[(&str, &str)]) -> Environment {
         ("NOT_BASE64", "whsec_canary!"),
         ("SHORT_SECRET", "whsec_Y2FuYXJ5Y2FuYXJ5"),
         ("LONG_SECRET", &long),
+        ("SLACK_URL", "https://hooks.slack.com/services/canary/path"),
+        ("SLACK_ORIGIN", "https://hooks.slack.com"),
+        ("TEAMS_URL", "https://prod-1.westeurope.logic.azure.com/workflows/canary?sig=canary"),
+        ("TEAMS_RETIRED", "https://acme.webhook.office.com/webhookb2/canary"),
+        ("TEAMS_OLDER", "https://outlook.office.com/webhook/canary"),
+        ("ROUTING_KEY", "canary7890123456789012345678901x"),
+        ("SHORT_KEY", "canary"),
+        ("AM_PASSWORD", "canary-password"),
         ("RECEIVER_URL", "https://soc.example.com/canary-path"),
         ("HTTP_URL", "http://soc.example.com/canary-path"),
         ("PROXY_URL", "https://canary-user:canary-password@10.0.0.8:8443"),
@@ -195,11 +203,19 @@ fn every_key_is_read_and_described_without_secrets() {
     let expected = fs::read_to_string(fixtures().join("good-full.described")).unwrap();
     assert_eq!(describe(&config).replace(fixtures().to_str().unwrap(), "{dir}"), expected);
     assert_eq!(config.receivers[0].route.min_severity, Severity::High);
-    assert_eq!(config.receivers[0].url.expose().query(), Some("token=canary-token"));
+    let webhook = |number: usize| match &config.receivers[number].target {
+        Target::Webhook { url, secret, previous } => (url.expose().clone(), secret.clone(), previous.clone()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(webhook(0).0.query(), Some("token=canary-token"));
+    assert_eq!(webhook(0).2.unwrap().expose_secret(), SIGNING_SECRET);
     assert_eq!(config.receivers[0].proxy.as_ref().unwrap().expose().password(), Some("canary-password"));
-    assert_eq!(config.receivers[1].url.expose().path(), "/canary-path");
+    assert_eq!(webhook(1).0.path(), "/canary-path");
     assert!(config.receivers[1].proxy.is_none());
-    assert_eq!(config.receivers[1].secret.expose_secret(), SIGNING_SECRET);
+    assert_eq!(webhook(1).1.expose_secret(), SIGNING_SECRET);
+    assert_eq!(webhook(1).2, None);
+    let kinds: Vec<&str> = config.receivers.iter().map(|receiver| receiver.target.kind()).collect();
+    assert!(Target::KINDS.iter().all(|kind| kinds.contains(kind)), "{kinds:?}");
 }
 
 #[test]

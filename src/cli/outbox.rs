@@ -149,8 +149,10 @@ async fn show(list: &List) -> Result<Exit, anyhow::Error> {
     let config = list.config.load()?;
     let store = Store::open_read_only(&config.storage.path).await?;
     let rows = store.outbox(list.receiver.as_deref(), list.state, list.limit).await?;
-    let is_configured =
-        |row: &OutboxRow| config.receivers.iter().any(|receiver| receiver.name == row.receiver);
+    let is_configured = |row: &OutboxRow| {
+        let mut those = config.receivers.iter().filter(|receiver| receiver.target.takes_messages());
+        those.any(|receiver| receiver.name == row.receiver)
+    };
     let mut out = Output::new();
     if list.format.json {
         out.json(&rows.iter().map(|row| shape(row, is_configured(row))).collect::<Vec<_>>())?;

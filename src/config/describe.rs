@@ -6,8 +6,8 @@
 use std::fmt::{self, Write};
 
 use super::{
-    Alerts, Backup, Config, Contracts, Credential, Heartbeat, Org, Receiver, Retention, SecretUrl, route,
-    settings::period,
+    Access, Alerts, Backup, Config, Contracts, Credential, Heartbeat, Org, Receiver, Retention, SecretUrl,
+    Target, route, settings::period,
 };
 use crate::domain::{
     checks::custom::{CustomCheck, Words},
@@ -195,12 +195,49 @@ fn write_contracts(out: &mut String, contracts: &Contracts) -> fmt::Result {
 fn write_receiver(out: &mut String, receiver: &Receiver) -> fmt::Result {
     writeln!(out, "\n[[receiver]]")?;
     writeln!(out, "name = {:?}", receiver.name)?;
-    writeln!(out, "kind = \"webhook\"")?;
-    writeln!(out, "url = \"{}/{REDACTED}\"", receiver.url)?;
-    writeln!(out, "secret = {REDACTED:?}")?;
+    writeln!(out, "kind = \"{}\"", receiver.target.kind())?;
+    write_target(out, &receiver.target)?;
     write_route(out, &receiver.route)?;
+    if let Target::OcsfFile { .. } = receiver.target {
+        return Ok(());
+    }
     writeln!(out, "deny_private = {}", receiver.deny_private)?;
     write_proxy(out, receiver.proxy.as_ref())
+}
+
+fn write_target(out: &mut String, target: &Target) -> fmt::Result {
+    match target {
+        Target::Webhook { url, secret: _, previous } => {
+            writeln!(out, "url = \"{url}/{REDACTED}\"")?;
+            writeln!(out, "secret = {REDACTED:?}")?;
+            if previous.is_some() {
+                writeln!(out, "previous_secret = {REDACTED:?}")?;
+            }
+        }
+        Target::Alertmanager { peers, access } => {
+            let peers: Vec<String> = peers.iter().map(ToString::to_string).collect();
+            writeln!(out, "urls = {peers:?} # and the path of each")?;
+            match access {
+                Access::Open => {}
+                Access::Basic { username, password: _ } => {
+                    writeln!(out, "username = {username:?}")?;
+                    writeln!(out, "password = {REDACTED:?}")?;
+                }
+                Access::Bearer(_) => writeln!(out, "token = {REDACTED:?}")?,
+            }
+        }
+        Target::Slack { url } | Target::Teams { url } => writeln!(out, "url = \"{url}/{REDACTED}\"")?,
+        Target::PagerDuty { url, routing_key: _ } => {
+            writeln!(out, "url = \"{url}/{REDACTED}\"")?;
+            writeln!(out, "routing_key = {REDACTED:?}")?;
+        }
+        Target::OcsfFile { path, rotate_bytes, keep } => {
+            writeln!(out, "path = {:?}", path.display().to_string())?;
+            writeln!(out, "rotate_bytes = \"{}\"", bytes(*rotate_bytes))?;
+            writeln!(out, "keep = {keep}")?;
+        }
+    }
+    Ok(())
 }
 
 fn write_proxy(out: &mut String, proxy: Option<&SecretUrl>) -> fmt::Result {

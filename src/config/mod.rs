@@ -34,6 +34,7 @@ pub use self::{
     describe::describe,
     environment::Environment,
     problem::{Problem, Problems},
+    receiver::{Access, Target},
     route::unheard,
     secret::{Secret, read_again},
 };
@@ -316,15 +317,13 @@ pub struct Org {
     pub probes: Vec<ProbedClient>,
 }
 
-/// One `[[receiver]]` of kind `webhook`.
+/// One `[[receiver]]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Receiver {
     /// Its name: labels, outbox.
     pub name: String,
-    /// Where to post; may itself be a secret, so it is never logged whole.
-    pub url: SecretUrl,
-    /// The signing secret, `whsec_…`.
-    pub secret: Secret,
+    /// What it is, and where.
+    pub target: Target,
     /// What it wants to hear. Default: everything.
     pub route: Route,
     /// Refuse loopback and private addresses too. Default false.

@@ -1,21 +1,20 @@
-//! `[[receiver]]`: where alerts are sent, and with which signature.
+//! `[[receiver]]`: where alerts are sent, and as what.
 //!
-//! Enters: a section. Leaves: a [`Receiver`]. Must never: show more of its URL than the origin.
+//! Enters: a section. Leaves: a [`Receiver`]. Must never: show more of its URL than the origin, or accept a key that
+//! means nothing to its kind.
+
+mod target;
 
 use std::path::Path;
 
-use secrecy::{ExposeSecret, SecretString};
-
+pub use self::target::{Access, Target};
 use super::{
-    Receiver, SecretUrl, address,
+    Receiver,
     org::{Names, unique_name},
     problem::{Refusal, did_you_mean},
-    proxy, route, secret,
+    proxy, route,
     section::Section,
 };
-
-/// The kinds that there will be; only the first is there yet.
-const KINDS: [&str; 6] = ["webhook", "alertmanager", "slack", "teams", "pagerduty", "ocsf-file"];
 
 impl Receiver {
     /// `checks`: the ids that a route may name.
@@ -26,42 +25,26 @@ impl Receiver {
         directory: &Path,
     ) -> Option<Self> {
         let name = unique_name(section, names);
-        if section.required("kind", "write kind = \"webhook\"", kind).is_none() {
+        let Some(kind) = section.required("kind", "write kind = \"webhook\"", kind) else {
             // What the other keys should be depends on the kind.
             section.ignore_rest();
             return None;
-        }
-        let deny_private = section.flag("deny_private").unwrap_or(false);
-        let url = url(section, directory, deny_private);
-        let proxy = proxy::read(section, directory);
-        let secret = signing_secret(section, directory);
+        };
+        target::refuse_keys_of_others(section, kind);
+        let is_networked = kind != "ocsf-file";
+        let deny_private = is_networked && section.flag("deny_private").unwrap_or(false);
+        let target = Target::read(section, kind, directory, deny_private);
+        let proxy = if is_networked { proxy::read(section, directory) } else { None };
         let route = route::read(section, checks);
-        Some(Self { name: name?, url: url?, secret: secret?.into(), route, deny_private, proxy })
+        Some(Self { name: name?, target: target?, route, deny_private, proxy })
     }
 }
 
-fn kind(kind: &str) -> Result<(), Refusal> {
-    if kind == KINDS[0] {
-        Ok(())
-    } else if KINDS.contains(&kind) {
-        Err(Refusal::of(kind, "is not available in this version; only \"webhook\" is"))
-    } else {
-        Err(Refusal::of(kind, format!("is not a kind of receiver{}", did_you_mean(kind, KINDS))))
-    }
-}
-
-fn url(section: &mut Section<'_, '_>, directory: &Path, deny_private: bool) -> Option<SecretUrl> {
-    let key = section.exactly_one(&["url", "url_file", "url_env", "url_credential"])?;
-    let parse = |text: &str| address::receiver_url(text, deny_private);
-    if key == "url" {
-        return section.text(key, parse);
-    }
-    let text = secret::fetch(section, key, directory)?;
-    section.accept(key, parse(text.expose_secret()))
-}
-
-fn signing_secret(section: &mut Section<'_, '_>, directory: &Path) -> Option<SecretString> {
-    let key = secret::place(section, "secret", ["secret_file", "secret_env", "secret_credential"])?;
-    let secret = secret::fetch(section, key, directory)?;
-    section.accept(key, secret::signing_secret(secret))
+fn kind(kind: &str) -> Result<&'static str, Refusal> {
+    let known = Target::KINDS.into_iter().find(|known| *known == kind);
+    known.ok_or_else(|| {
+        let hint = did_you_mean(kind, Target::KINDS);
+        let hint = if hint.is_empty() { format!("; known are {}", Target::KINDS.join(", ")) } else { hint };
+        Refusal::of(kind, format!("is not a kind of receiver{hint}"))
+    })
 }

@@ -113,6 +113,42 @@ impl<'e> Section<'_, 'e> {
         self.text(key, parse)
     }
 
+    /// The strings at `key`, at most `most`, each as `parse` understands it; `None` if there are none or one is refused.
+    /// A variable separates them by commas.
+    pub(super) fn texts<T>(
+        &mut self,
+        key: &'static str,
+        most: usize,
+        parse: impl Fn(&str) -> Result<T, Refusal>,
+    ) -> Option<Vec<T>> {
+        let is_overridden = self.is_overridden(key);
+        let texts: Option<Vec<String>> = match self.take(key)? {
+            Value::String(text) if is_overridden => {
+                Some(text.split(',').map(|part| part.trim().to_owned()).collect())
+            }
+            Value::Array(list) => list
+                .into_iter()
+                .map(|value| if let Value::String(text) = value { Some(text) } else { None })
+                .collect(),
+            other => {
+                // Not shown: the one string may hold a password.
+                let reason = format!("is {}; expected a list of strings, as [\"…\", \"…\"]", a_type(&other));
+                self.refuse(key, Refusal::hidden(reason));
+                return None;
+            }
+        };
+        let Some(texts) = texts else {
+            self.refuse(key, Refusal::hidden("holds something else than strings in quotes"));
+            return None;
+        };
+        if texts.len() > most {
+            let reason = format!("there are {} of them; at most {most} are allowed", texts.len());
+            self.refuse(key, Refusal::hidden(reason));
+            return None;
+        }
+        texts.iter().map(|text| self.accept(key, parse(text))).collect()
+    }
+
     /// The boolean at `key`; a variable spells it `true` or `false`.
     pub(super) fn flag(&mut self, key: &'static str) -> Option<bool> {
         match self.take(key)? {

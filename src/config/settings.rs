@@ -271,7 +271,7 @@ pub(super) fn period(duration: Duration) -> String {
 }
 
 /// Bytes behind a number with a binary unit.
-fn size(text: &str) -> Result<u64, Refusal> {
+pub(super) fn size(text: &str) -> Result<u64, Refusal> {
     let unit = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(unit);
     let factor = match unit.trim_start() {

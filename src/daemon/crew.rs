@@ -13,7 +13,7 @@ use tracing::warn;
 
 use super::{
     Shared, clock,
-    delivery::{self, Courier},
+    delivery::{self, Courier, Herald, HeraldSettings},
     fleet::{Change, Fleet, Life},
     keeping::{Keeper, Policies},
     organisation::{Loop, Settings},
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     config::{Config, Receiver},
-    notify::Webhook,
+    notify::{self, Channel},
 };
 
 /// The running loops.
@@ -33,6 +33,7 @@ pub(super) struct Crew {
     stop: CancellationToken,
     orgs: Fleet<Settings>,
     receivers: Fleet<Receiver>,
+    heralds: Fleet<HeraldSettings>,
     keeper: Fleet<Policies>,
     probers: Fleet<probing::Settings>,
     watchman: Fleet<watchman::Settings>,
@@ -49,6 +50,7 @@ struct Ticker {
 pub(super) struct Plan {
     orgs: Change<Settings>,
     receivers: Change<Receiver>,
+    heralds: Change<HeraldSettings>,
     keeper: Change<Policies>,
     probers: Change<probing::Settings>,
     watchman: Change<watchman::Settings>,
@@ -63,6 +65,7 @@ impl Crew {
             stop: stop.clone(),
             orgs: Fleet::new(stop),
             receivers: Fleet::new(stop),
+            heralds: Fleet::new(stop),
             keeper: Fleet::new(stop),
             probers: Fleet::new(stop),
             watchman: Fleet::new(stop),
@@ -82,14 +85,28 @@ impl Crew {
                 Ok(Box::pin(audits.run()) as Life)
             })
             .await?;
-        let receivers = config.receivers.iter().map(|one| (one.name.clone(), one.clone()));
+        let (couriers, heralds): (Vec<&Receiver>, Vec<&Receiver>) =
+            config.receivers.iter().partition(|receiver| receiver.target.takes_messages());
+        let receivers = couriers.iter().map(|&one| (one.name.clone(), one.clone()));
         let receivers = self
             .receivers
             .plan(receivers.collect(), async |receiver, stop| {
-                let webhook = Arc::new(Webhook::new(receiver)?);
-                let courier = Courier::new(shared.store.clone(), webhook, Arc::clone(&shared.metrics));
+                let channel = Channel::new(receiver)?.context("a receiver that gets no messages")?;
+                let (store, metrics) = (shared.store.clone(), Arc::clone(&shared.metrics));
+                let courier = Courier::new(store, Arc::new(channel), metrics);
                 let (wake, storage) = (shared.outbox.subscribe(), Arc::clone(&shared.storage));
                 Ok(Box::pin(delivery::deliver(courier, wake, storage, stop)) as Life)
+            })
+            .await?;
+        let heralds = heralds.iter().map(|&one| (one.name.clone(), HeraldSettings::of(config, one)));
+        let heralds = self
+            .heralds
+            .plan(heralds.collect(), async |settings, stop| {
+                let peers =
+                    notify::alertmanager(&settings.receiver)?.context("a receiver that gets messages")?;
+                let (store, metrics) = (shared.store.clone(), Arc::clone(&shared.metrics));
+                let herald = Herald::new(store, peers, settings.clone(), metrics);
+                Ok(Box::pin(herald.run(shared.outbox.subscribe(), stop)) as Life)
             })
             .await?;
         let policies = Policies { retention: config.retention, backup: config.backup.clone() };
@@ -123,7 +140,7 @@ impl Crew {
             .await?;
         let ticks_so = self.ticker.as_ref().is_some_and(|now| now.expression == config.audit.schedule);
         let ticker = if ticks_so { None } else { Some(self.start_ticking(&schedule, config).await?) };
-        Ok(Plan { orgs, receivers, keeper, probers, watchman, ticker })
+        Ok(Plan { orgs, receivers, heralds, keeper, probers, watchman, ticker })
     }
 
     async fn start_ticking(&self, schedule: &Schedule, config: &Config) -> anyhow::Result<Ticker> {
@@ -142,6 +159,7 @@ impl Crew {
             stop_ticking(before).await;
         }
         self.receivers.apply(plan.receivers);
+        self.heralds.apply(plan.heralds);
         self.orgs.apply(plan.orgs);
         self.keeper.apply(plan.keeper);
         self.probers.apply(plan.probers);
@@ -151,7 +169,12 @@ impl Crew {
     /// Who ended by itself; nobody should.
     pub(super) fn ended(&self) -> Option<String> {
         let org = self.orgs.ended().map(|name| format!("the audits of {name}"));
-        let receiver = || self.receivers.ended().map(|name| format!("the deliveries to {name}"));
+        let receiver = || {
+            self.receivers
+                .ended()
+                .or_else(|| self.heralds.ended())
+                .map(|name| format!("the deliveries to {name}"))
+        };
         let prober = || self.probers.ended().map(|name| format!("the probes of {name}"));
         org.or_else(receiver)
             .or_else(|| self.keeper.ended().map(str::to_owned))
@@ -166,6 +189,7 @@ impl Crew {
         }
         self.orgs.drain().await;
         self.receivers.drain().await;
+        self.heralds.drain().await;
         self.keeper.drain().await;
         self.probers.drain().await;
         self.watchman.drain().await;

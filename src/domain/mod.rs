@@ -26,6 +26,7 @@ pub mod ocsf;
 pub mod permission;
 pub mod privilege;
 pub mod probe;
+pub mod rendering;
 pub mod retention;
 pub mod rotation;
 pub mod route;

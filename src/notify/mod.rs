@@ -1,19 +1,31 @@
 //! Alerts out: one message to one receiver, and what became of it.
 //!
-//! Enters: a message's id and bytes as the outbox holds them. Leaves: a signed POST, and an [`Outcome`] that the
-//! caller records. Must never: change the bytes, follow a redirect, reach an address that a receiver has no
-//! business with, or name a URL's path or query (in many products that *is* the secret).
+//! Enters: a message's id and bytes as the outbox holds them; for an Alertmanager, what stands. Leaves: what the kind of
+//! receiver makes of it, and an [`Outcome`] that the caller records. Must never: change what a message says, follow a
+//! redirect, reach an address that a receiver has no business with, or name a URL's path or query (in many products
+//! that *is* the secret).
+//!
+//! `http`: the one way out. One file a kind of receiver; what they show is made by `domain::rendering`.
 
 mod address;
+mod alertmanager;
+mod channel;
+mod http;
+mod ocsf_file;
+mod pagerduty;
 mod reach;
 mod schedule;
+mod slack;
+mod teams;
 mod webhook;
 
 use std::time::Duration;
 
+pub use alertmanager::{Alertmanager, Told};
+pub use channel::{Channel, alertmanager};
+pub use http::Error;
 pub use reach::reach;
 pub use schedule::{MAX_AGE, jitter_seed, rest};
-pub use webhook::{Error, Webhook};
 
 /// What became of one attempt. Reasons are among `telemetry::DELIVERY_FAILURE_REASONS`; details are for people
 /// and name the receiver's origin only.
@@ -45,7 +57,7 @@ pub enum Outcome {
         /// What happened, and what to do.
         detail: String,
     },
-    /// The receiver says that it is gone (410): send it nothing more until the operator acts.
+    /// The receiver says that it is gone (410, or Slack's words for it): send it nothing more until the operator acts.
     Disabled {
         /// What happened, and what to do.
         detail: String,

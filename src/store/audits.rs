@@ -7,11 +7,18 @@ use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 
 use super::{
-    Store, attributions, decisions,
+    Store, attributions, body, decisions,
     error::{Error, Problem},
     hash, past, time,
 };
-use crate::domain::{Gap, event::Event, evidence::Hash, finding::Finding, inventory::ObjectCounts};
+use crate::domain::{
+    Gap,
+    event::Event,
+    evidence::Hash,
+    finding::Finding,
+    inventory::ObjectCounts,
+    rendering::alerts::{Failing, Standing},
+};
 
 /// One recorded audit, without what it saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,6 +160,36 @@ impl Store {
         self.named(events.await)
     }
 
+    /// What somebody has to know of an organisation now: what is open, what ended since `since`, whether its audits fail,
+    /// the newest `most_events` changes since `changes_since`. Read within one transaction. Nothing at all for an
+    /// organisation that was never audited.
+    pub async fn standing(
+        &self,
+        org: &str,
+        since: DateTime<Utc>,
+        changes_since: DateTime<Utc>,
+        most_events: u32,
+    ) -> Result<Standing, Error> {
+        let standing = async {
+            let mut transaction = self.readers.begin().await?;
+            let mut standing = Standing { org: org.to_owned(), ..Standing::default() };
+            let Some(number) = past::org_number(&mut transaction, org).await? else { return Ok(standing) };
+            let last: Option<(i64, i64)> =
+                sqlx::query_as("SELECT seq, at_ms FROM audit WHERE org = $1 ORDER BY seq DESC LIMIT 1")
+                    .bind(number)
+                    .fetch_optional(&mut *transaction)
+                    .await?;
+            let (last_audit, at) = last.unwrap_or((0, 0));
+            standing.open = past::open_findings(&mut transaction, number, time(at)?).await?;
+            standing.ended = ended(&mut transaction, number, since).await?;
+            standing.failing = failing(&mut transaction, number, last_audit).await?;
+            standing.recovered = recovered(&mut transaction, number, since).await?;
+            standing.changes = changes(&mut transaction, number, changes_since, most_events).await?;
+            Ok(standing)
+        };
+        self.named(standing.await)
+    }
+
     /// Open findings of one organisation or all, by organisation and uid, with what was decided about them; `last_seen` is
     /// the organisation's last audit's time.
     pub async fn findings(&self, org: Option<&str>) -> Result<Vec<Finding>, Error> {
@@ -207,4 +244,89 @@ pub(super) async fn object_counts(
         counts.entry(division.into()).or_default().insert(kind, count);
     }
     Ok(counts)
+}
+
+/// The most versions of findings that ended and are told of.
+const MOST_ENDED: u32 = 2_000;
+
+/// Versions of findings that ended in audits since then, with when; the newest first.
+async fn ended(
+    connection: &mut SqliteConnection,
+    org: i64,
+    since: DateTime<Utc>,
+) -> Result<Vec<(Finding, DateTime<Utc>)>, Problem> {
+    let rows: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT f.body, a.at_ms FROM audit a JOIN finding f ON f.org = a.org AND f.until = a.seq
+         WHERE a.org = $1 AND a.at_ms >= $2 ORDER BY a.seq DESC, f.uid LIMIT $3",
+    )
+    .bind(org)
+    .bind(since.timestamp_millis())
+    .bind(MOST_ENDED)
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|(text, at)| {
+            let at = time(at)?;
+            Ok((body::finding(&text, at)?, at))
+        })
+        .collect()
+}
+
+/// Since when audits fail, if the latest did, and the latest reason.
+async fn failing(
+    connection: &mut SqliteConnection,
+    org: i64,
+    last_audit: i64,
+) -> Result<Option<Failing>, Problem> {
+    let rows: Vec<(i64, String, String)> = sqlx::query_as(
+        "SELECT at_ms, reason, detail FROM failure WHERE org = $1 AND after = $2 ORDER BY seq",
+    )
+    .bind(org)
+    .bind(last_audit)
+    .fetch_all(connection)
+    .await?;
+    let (Some((first, ..)), Some((_, reason, detail))) = (rows.first(), rows.last()) else { return Ok(None) };
+    Ok(Some(Failing { since: time(*first)?, reason: reason.clone(), detail: detail.clone() }))
+}
+
+/// From when to when audits failed, each time that they were recorded again since then.
+async fn recovered(
+    connection: &mut SqliteConnection,
+    org: i64,
+    since: DateTime<Utc>,
+) -> Result<Vec<(DateTime<Utc>, DateTime<Utc>)>, Problem> {
+    let rows: Vec<(i64, i64)> = sqlx::query_as(
+        "SELECT MIN(f.at_ms), a.at_ms FROM audit a JOIN failure f ON f.org = a.org
+            AND f.after = COALESCE((SELECT MAX(b.seq) FROM audit b WHERE b.org = a.org AND b.seq < a.seq), 0)
+         WHERE a.org = $1 AND a.at_ms >= $2 GROUP BY a.seq, a.at_ms ORDER BY a.seq DESC LIMIT 100",
+    )
+    .bind(org)
+    .bind(since.timestamp_millis())
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(|(from, to)| Ok((time(from)?, time(to)?))).collect()
+}
+
+/// What changed since then, the newest first.
+async fn changes(
+    connection: &mut SqliteConnection,
+    org: i64,
+    since: DateTime<Utc>,
+    most: u32,
+) -> Result<Vec<(DateTime<Utc>, Event)>, Problem> {
+    let rows: Vec<(i64, String)> = sqlx::query_as(
+        "SELECT a.at_ms, e.body FROM event e JOIN audit a ON a.seq = e.audit
+         WHERE a.org = $1 AND a.at_ms >= $2 ORDER BY e.audit DESC, e.ord LIMIT $3",
+    )
+    .bind(org)
+    .bind(since.timestamp_millis())
+    .bind(most)
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|(at, text)| {
+            let event = Event::unpack(&text).map_err(|error| Problem::unreadable("event", error))?;
+            Ok((time(at)?, event))
+        })
+        .collect()
 }

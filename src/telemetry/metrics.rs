@@ -35,8 +35,8 @@ pub const AUDIT_FAILURE_REASONS: [&str; 8] =
 pub const API_RETRY_CAUSES: [&str; 5] = ["http_429", "http_5xx", "timeout", "connect", "token"];
 
 /// Why a delivery failed: the values of `reason` in `scopewarden_delivery_failures_total`.
-pub const DELIVERY_FAILURE_REASONS: [&str; 8] =
-    ["network", "timeout", "address", "redirect", "throttled", "server", "rejected", "gone"];
+pub const DELIVERY_FAILURE_REASONS: [&str; 9] =
+    ["network", "timeout", "address", "redirect", "throttled", "server", "rejected", "gone", "storage"];
 
 /// Why a scheduled audit did not start on time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,5 @@
-"""Alerts that the running daemon delivered are verified by two libraries of Standard Webhooks, and forgeries refused."""
+"""Alerts that the running daemon delivered are verified by two libraries of Standard Webhooks, with either secret while
+secrets are changed, and forgeries refused."""
 
 import json
 import subprocess
@@ -23,7 +24,7 @@ def verdict(command, message):
 
 
 def main():
-    receiver = Receiver()
+    receiver = Receiver(rotating=True)
     with tempfile.TemporaryDirectory() as folder, simulator("--clients", "30") as organisation, \
             daemon(folder, organisation, receiver):
         wait_for("the baseline", lambda: receiver.of_type("baseline.recorded"))
@@ -40,6 +41,7 @@ def main():
     print(f"  received: {data['summary']}")
 
     headers = {name.lower(): value for name, value in headers.items()}
+    assert len(headers["webhook-signature"].split(" ")) == 2, headers
     message = {
         "secret": receiver.secret,
         "id": headers["webhook-id"],
@@ -54,10 +56,12 @@ def main():
         "an old time": {"timestamp": str(int(message["timestamp"]) - 3600)},
     }
     for library, command in VERIFIERS.items():
-        assert verdict(command, message) == 0, f"{library} refuses a true message"
-        for name, change in forgeries.items():
-            assert verdict(command, {**message, **change}) == 1, f"{library} accepts {name}"
-        print(f"  standardwebhooks of {library}: verified; {len(forgeries)} forgeries refused")
+        for which, secret in [("new", receiver.secret), ("old", receiver.previous)]:
+            true = {**message, "secret": secret}
+            assert verdict(command, true) == 0, f"{library} refuses a true message with the {which} secret"
+            for name, change in forgeries.items():
+                assert verdict(command, {**true, **change}) == 1, f"{library} accepts {name} ({which} secret)"
+        print(f"  standardwebhooks of {library}: verified with either secret; {len(forgeries)} forgeries of each refused")
 
 
 main()

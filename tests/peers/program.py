@@ -118,7 +118,7 @@ def simulator(*options):
 class Receiver:
     """Takes webhooks with 200 and keeps them as they came; while it is `broken`, answers 503 and keeps nothing."""
 
-    def __init__(self):
+    def __init__(self, rotating=False):
         received = self.received = []
         self.broken = False
         receiver = self
@@ -138,6 +138,8 @@ class Receiver:
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}/alerts"
         self.secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+        # While secrets are changed there is the one before as well.
+        self.previous = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode() if rotating else None
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def of_type(self, name):
@@ -146,13 +148,19 @@ class Receiver:
 
 
 @contextmanager
-def daemon(folder, organisation, receiver, wrapper=()):
+def daemon(folder, organisation, receiver, wrapper=(), more=""):
     """Runs `run` on `organisation`, an audit every five seconds; gives its address once it is ready.
 
-    `wrapper`: a command that starts the program in its place."""
+    `wrapper`: a command that starts the program in its place. `more`: further sections of the configuration."""
     folder = Path(folder)
     url = f"http://127.0.0.1:{free_port()}"
-    for name, secret in [("client_secret", organisation.announcement["client_secret"]), ("signing_secret", receiver.secret)]:
+    secrets_ = {"client_secret": organisation.announcement["client_secret"], "signing_secret": receiver.secret}
+    if receiver.previous:
+        secrets_["previous_secret"] = receiver.previous
+        previous = 'previous_secret_file = "previous_secret"'
+    else:
+        previous = ""
+    for name, secret in secrets_.items():
         (folder / name).write_text(secret)
         (folder / name).chmod(0o400)
     config = folder / "scopewarden.toml"
@@ -174,7 +182,8 @@ name = "secops"
 kind = "webhook"
 url = "{receiver.url}"
 secret_file = "signing_secret"
-""")
+{previous}
+{more}""")
     log = open(folder / "log", "w")
     process = subprocess.Popen([*wrapper, PROGRAM, "run", "--config", str(config)], stdout=log, stderr=log)
     try:

@@ -9,10 +9,10 @@ use uuid::Uuid;
 
 use super::{Answer, Verdict};
 use crate::{
-    config::{Config, Receiver},
+    config::{Config, Receiver, Target},
     daemon::lock,
-    domain::message,
-    notify::{self, Outcome, Webhook},
+    domain::{message, rendering::alerts},
+    notify::{self, Channel, Outcome},
     store::Store,
 };
 
@@ -67,34 +67,72 @@ pub(super) async fn database(config: &Config) -> Vec<Answer> {
     answers
 }
 
-/// Whether a receiver takes connections.
+/// Whether a receiver takes connections, or its file can be written to.
 pub(super) async fn reached(receiver: &Receiver) -> Answer {
     let probe = format!("receiver {}", receiver.name);
     match notify::reach(receiver).await {
-        Ok(address) => Answer::of(probe, Verdict::Ok, format!("{address} takes connections")),
-        Err(why) => Answer::of(probe, Verdict::Problem, why)
-            .advise("check the receiver's URL and its proxy in the configuration, and the firewall"),
+        Ok(found) => Answer::of(probe, Verdict::Ok, found),
+        Err(why) => Answer::of(probe, Verdict::Problem, why).advise(match receiver.target {
+            Target::OcsfFile { .. } => {
+                "check the receiver's path in the configuration, and who owns the folder"
+            }
+            _ => "check the receiver's URL and its proxy in the configuration, and the firewall",
+        }),
     }
 }
 
-/// Whether a receiver takes a signed message.
+/// Whether a receiver takes a message.
 pub(super) async fn tested(config: &Config, receiver: &Receiver, now: DateTime<Utc>) -> Answer {
     let probe = format!("test message to {}", receiver.name);
-    let number = Uuid::new_v4().simple().to_string();
-    let message = message::test(&receiver.name, &number, config.server.external_url.as_str(), now);
-    let webhook = match Webhook::new(receiver) {
-        Ok(webhook) => webhook,
-        Err(error) => return Answer::of(probe, Verdict::Problem, error.to_string()),
-    };
     let refused = |detail: String| {
         Answer::of(&probe, Verdict::Problem, detail)
             .advise("the receiver's log says why; a wrong secret and a clock that is off look alike there")
     };
-    match webhook.deliver(&message.id, message.body.as_bytes(), now).await {
-        Outcome::Delivered => Answer::of(&probe, Verdict::Ok, format!("taken (webhook-id {})", message.id)),
+    match send_test(config, receiver, now).await {
+        Ok(sent) => Answer::of(&probe, Verdict::Ok, sent),
+        Err(detail) => refused(detail),
+    }
+}
+
+/// Sends what is the test of the receiver's kind. What was done is one sentence, and so is the error.
+async fn send_test(config: &Config, receiver: &Receiver, now: DateTime<Utc>) -> Result<String, String> {
+    let number = Uuid::new_v4().simple().to_string();
+    let link = config.server.external_url.as_str();
+    if let Some(peers) = notify::alertmanager(receiver).map_err(|error| error.to_string())? {
+        let alert = alerts::test(&receiver.name, &number, link, now);
+        let told = peers.tell(&[alert], now).await;
+        let count = told.len();
+        return match told.into_iter().find_map(|peer| peer.trouble).and_then(detail) {
+            Some(detail) => Err(detail),
+            None => {
+                Ok(format!("taken by {count} (alert ScopewardenTest, test {number}; it ends in 4 minutes)"))
+            }
+        };
+    }
+    let message = message::test(&receiver.name, &number, link, now);
+    let Some(channel) = Channel::new(receiver).map_err(|error| error.to_string())? else {
+        return Err("this receiver gets no messages".to_owned());
+    };
+    match detail(channel.deliver(&message.id, message.body.as_bytes(), now).await) {
+        Some(detail) => Err(detail),
+        None => Ok(match receiver.target {
+            Target::Webhook { .. } => format!("taken (webhook-id {})", message.id),
+            Target::PagerDuty { .. } => {
+                format!("taken (dedup_key {}; resolve the incident in PagerDuty)", message.id)
+            }
+            Target::Teams { .. } => format!("taken ({}; see whether the card appears)", message.id),
+            _ => format!("taken ({})", message.id),
+        }),
+    }
+}
+
+/// Why it was not taken.
+fn detail(outcome: Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Delivered => None,
         Outcome::Retry { detail, .. }
         | Outcome::Refused { detail, .. }
         | Outcome::Dead { detail, .. }
-        | Outcome::Disabled { detail } => refused(detail),
+        | Outcome::Disabled { detail } => Some(detail),
     }
 }

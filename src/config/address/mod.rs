@@ -35,6 +35,36 @@ pub(super) fn receiver_url(text: &str, deny_private: bool) -> Result<SecretUrl, 
     reachable(url, deny_private).map(SecretUrl::new).map_err(|reason| Refusal::of(&origin, reason))
 }
 
+/// Where an Alertmanager is. In an operator's own network it often speaks plain http, and what it is told is no secret.
+pub(super) fn alertmanager_url(text: &str, deny_private: bool) -> Result<Url, Refusal> {
+    let url = web_url(text).map_err(Refusal::hidden)?;
+    let origin = url.origin().ascii_serialization();
+    if url.query().is_some() {
+        return Err(Refusal::of(&origin, "must not have a query (the part after ?)"));
+    }
+    match host_refusal(&url, deny_private) {
+        Some(reason) => Err(Refusal::of(&origin, reason)),
+        None => Ok(url),
+    }
+}
+
+/// Whether nobody on the way can read what goes there: HTTPS, or it never leaves this machine.
+pub(super) fn is_private_by_transport(url: &Url) -> bool {
+    url.scheme() == "https" || is_loopback(url)
+}
+
+/// Whether the host is this machine, by its name or its address.
+pub(super) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name.trim_end_matches('.') == "localhost",
+        Some(Host::Ipv4(v4)) => v4.is_loopback(),
+        Some(Host::Ipv6(v6)) => {
+            v6.is_loopback() || v6.to_ipv4_mapped().is_some_and(|v4: Ipv4Addr| v4.is_loopback())
+        }
+        None => false,
+    }
+}
+
 /// A proxy's URL, which may hold a user name and a password; plain http is usual there. Never shown but for its origin.
 pub(super) fn proxy_url(text: &str) -> Result<SecretUrl, Refusal> {
     const FORM: &str = "write http://host:port or https://host:port";
@@ -88,15 +118,7 @@ fn reachable(url: Url, deny_private: bool) -> Result<Url, String> {
     if let Some(reason) = host_refusal(&url, deny_private) {
         return Err(reason.to_owned());
     }
-    let is_loopback = match url.host() {
-        Some(Host::Domain(name)) => name.trim_end_matches('.') == "localhost",
-        Some(Host::Ipv4(v4)) => v4.is_loopback(),
-        Some(Host::Ipv6(v6)) => {
-            v6.is_loopback() || v6.to_ipv4_mapped().is_some_and(|v4: Ipv4Addr| v4.is_loopback())
-        }
-        None => false,
-    };
-    if url.scheme() != "https" && !is_loopback {
+    if !is_private_by_transport(&url) {
         return Err("is plain http, which only a loopback host may use; write https://".to_owned());
     }
     Ok(url)

@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 
 use super::breaker::{Breaker, Permit};
 use crate::{
-    notify::{self, Blame, MAX_AGE, Webhook, jitter_seed},
+    notify::{self, Blame, Channel, MAX_AGE, jitter_seed},
     store::{self, Delivery, Outcome, Settled, Store},
     telemetry::Metrics,
 };
@@ -35,7 +35,7 @@ const EXPIRE_EVERY: TimeDelta = TimeDelta::hours(1);
 /// Delivers to one receiver, one attempt at a time.
 pub struct Courier {
     store: Store,
-    pub(super) receiver: Arc<Webhook>,
+    pub(super) receiver: Arc<Channel>,
     metrics: Arc<Metrics>,
     breaker: Breaker,
     /// Outcomes that the store did not take; at most a batch.
@@ -83,7 +83,7 @@ pub enum Next {
 
 impl Courier {
     /// A courier that knows nothing of its receiver yet.
-    pub fn new(store: Store, receiver: Arc<Webhook>, metrics: Arc<Metrics>) -> Self {
+    pub fn new(store: Store, receiver: Arc<Channel>, metrics: Arc<Metrics>) -> Self {
         Self {
             store,
             receiver,

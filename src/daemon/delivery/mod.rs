@@ -6,9 +6,12 @@
 //! Each receiver has a [`Courier`] of its own (`courier`), which makes one attempt at a time. After a failure the
 //! receiver rests (`breaker`); the oldest message is the trial when it wakes. So an unreachable receiver costs one
 //! request a rest, whatever its queue.
+//!
+//! An Alertmanager gets no messages: it is told what stands, again and again (`standing`).
 
 mod breaker;
 mod courier;
+mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -20,10 +23,11 @@ use tracing::{error, warn};
 
 use super::{clock, storage::Storage};
 pub use courier::{Courier, Flushed, Next, Round};
+pub(super) use standing::{Herald, Settings as HeraldSettings};
 
 use crate::{
     config::Config,
-    notify::{self, Webhook},
+    notify::{self, Channel},
     store::{self, Store},
     telemetry::{Metrics, Queue},
 };
@@ -31,12 +35,13 @@ use crate::{
 /// The longest pause between two looks into the outbox, in case a due message was put there by another process.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// Every configured receiver, ready to be delivered to.
-pub type Receivers = Vec<Arc<Webhook>>;
+/// Every configured receiver that gets messages, ready to be delivered to.
+pub type Receivers = Vec<Arc<Channel>>;
 
 /// Builds the configured receivers. Fails if one's secret or address cannot be used.
 pub fn receivers(config: &Config) -> Result<Receivers, notify::Error> {
-    config.receivers.iter().map(|receiver| Webhook::new(receiver).map(Arc::new)).collect()
+    let channels = config.receivers.iter().map(Channel::new).filter_map(Result::transpose);
+    channels.map(|channel| channel.map(Arc::new)).collect()
 }
 
 /// Delivers with one courier until `stop`; `wake` tells of new messages. While the storage is blocked nothing is
@@ -104,7 +109,7 @@ fn pause(next: Next) -> Duration {
 /// Delivers everything that waits, for at most `limit`; for commands that end.
 pub async fn flush(
     store: &Store,
-    receivers: &[Arc<Webhook>],
+    receivers: &[Arc<Channel>],
     metrics: &Arc<Metrics>,
     limit: Duration,
 ) -> Result<Flushed, store::Error> {

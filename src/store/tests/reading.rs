@@ -182,3 +182,52 @@ async fn only_the_owner_may_read_the_file() {
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
 }
+
+#[tokio::test]
+async fn what_stands_is_told_with_what_ended_lately() {
+    let (_folder, store) = store().await;
+    let nothing = store.standing("acme", at(0), at(0), 10).await.unwrap();
+    assert_eq!((nothing.org.as_str(), nothing.open.len(), nothing.failing), ("acme", 0, None));
+
+    let seen = snapshot(&["c1", "c2"]);
+    let failure = |seconds: i64, audit: &'static str| crate::store::Failure {
+        org: "acme",
+        audit,
+        started: at(seconds),
+        at: at(seconds),
+        reason: "network",
+        detail: "no route",
+        messages: &[],
+    };
+    let (one, two) = (finding("c1", "as it was"), finding("c2", "as it was"));
+    Audit { opened: vec![one.clone(), two.clone()], ..Audit::new(1, &seen) }.record(&store).await.unwrap();
+    store.record_failure(&failure(70, "f1")).await.unwrap();
+    store.record_failure(&failure(80, "f2")).await.unwrap();
+    let failing = store.standing("acme", at(0), at(0), 10).await.unwrap().failing.unwrap();
+    assert_eq!((failing.since, failing.reason.as_str()), (at(70), "network"));
+
+    let other = finding("c2", "in other words");
+    let events = vec![event("e1")];
+    Audit { updated: vec![other.clone()], closed: vec![one.clone()], events, ..Audit::new(2, &seen) }
+        .record(&store)
+        .await
+        .unwrap();
+    let standing = store.standing("acme", at(100), at(100), 10).await.unwrap();
+    assert_eq!(standing.open.iter().map(|one| one.evidence.as_str()).collect::<Vec<_>>(), ["in other words"]);
+    let mut ended: Vec<_> = standing.ended.iter().map(|(one, at)| (one.uid.clone(), *at)).collect();
+    ended.sort();
+    let mut want = vec![(one.uid, at(120)), (two.uid, at(120))];
+    want.sort();
+    assert_eq!(ended, want);
+    assert_eq!((standing.failing, standing.recovered), (None, vec![(at(70), at(120))]));
+    assert_eq!(
+        standing.changes.iter().map(|(at, event)| (*at, event.id.as_str())).collect::<Vec<_>>(),
+        [(at(120), "e1")]
+    );
+
+    let later = store.standing("acme", at(121), at(121), 10).await.unwrap();
+    assert_eq!(
+        (later.open.len(), later.ended.len(), later.recovered.len(), later.changes.len()),
+        (1, 0, 0, 0)
+    );
+}

@@ -1,6 +1,7 @@
 //! Couriers at real sockets, with a real outbox and a clock that the test turns.
 
 mod conduct;
+mod heralding;
 mod looping;
 
 use std::{
@@ -25,7 +26,7 @@ use url::Url;
 
 use super::*;
 use crate::{
-    config::{Receiver, SecretUrl},
+    config::{Receiver, SecretUrl, Target},
     domain::{
         Severity,
         message::{Message, MessageKind},
@@ -130,14 +131,17 @@ impl World {
     fn courier(&self, name: &str, url: &str) -> Courier {
         let receiver = Receiver {
             name: name.to_owned(),
-            url: SecretUrl::new(Url::parse(url).unwrap()),
-            secret: "whsec_Y2FuYXJ5LXNlY3JldC1jYW5hcnktc2VjcmV0".to_owned().into(),
+            target: Target::Webhook {
+                url: SecretUrl::new(Url::parse(url).unwrap()),
+                secret: "whsec_Y2FuYXJ5LXNlY3JldC1jYW5hcnktc2VjcmV0".to_owned().into(),
+                previous: None,
+            },
             route: Route::ALL,
             deny_private: false,
             proxy: None,
         };
-        let webhook = Arc::new(Webhook::new(&receiver).unwrap());
-        Courier::new(self.store.clone(), webhook, Arc::clone(&self.metrics))
+        let channel = Arc::new(Channel::new(&receiver).unwrap().unwrap());
+        Courier::new(self.store.clone(), channel, Arc::clone(&self.metrics))
     }
 
     /// Promises messages `id` of an order key, in this order, to these receivers.

@@ -67,7 +67,7 @@ async fn what_is_dialled_is_what_was_judged_each_time_anew() {
         &["127.0.0.1"],
     ]);
     let url = format!("http://hooks.test:{}/path-x", address.port());
-    let webhook = Webhook::with(&receiver(&url), LIMITS, script.clone()).unwrap();
+    let webhook = with(&receiver(&url), LIMITS, script.clone()).unwrap();
     let mut outcomes = Vec::new();
     for moment in 1..=5 {
         outcomes.push(webhook.deliver("msg_1", BODY, at(moment)).await.reason());
@@ -76,7 +76,7 @@ async fn what_is_dialled_is_what_was_judged_each_time_anew() {
     assert_eq!((seen.lock().unwrap().len(), script.left()), (3, 0), "one look-up a connection");
 
     let strict = Receiver { deny_private: true, ..receiver(&url) };
-    let strict = Webhook::with(&strict, LIMITS, Scripted::new(&[&["127.0.0.1", "10.0.0.1"]])).unwrap();
+    let strict = with(&strict, LIMITS, Scripted::new(&[&["127.0.0.1", "10.0.0.1"]])).unwrap();
     let Outcome::Retry { reason: "address", detail, .. } = strict.deliver("msg_1", BODY, at(1)).await else {
         panic!("it was not refused");
     };
@@ -93,7 +93,7 @@ async fn a_proxy_gets_the_request_and_its_own_credentials() {
     let (proxy, seen) = recording(TAKEN).await;
     // The name exists for the proxy only.
     let receiver = through(&format!("http://user:canary@{proxy}"), "http://hooks.test/path-x");
-    let webhook = Webhook::with(&receiver, LIMITS, Scripted::default()).unwrap();
+    let webhook = with(&receiver, LIMITS, Scripted::default()).unwrap();
     assert_eq!(webhook.deliver("msg_1", BODY, at(1)).await, Outcome::Delivered);
     let request = seen.lock().unwrap()[0].to_lowercase();
     assert!(request.starts_with("post http://hooks.test/path-x http/1.1"), "{request}");
@@ -107,7 +107,7 @@ async fn a_proxy_gets_the_request_and_its_own_credentials() {
 async fn a_proxy_tunnels_tls_and_sees_nothing_of_the_message() {
     let (proxy, seen) = recording("HTTP/1.1 200 OK\r\n\r\nthis is no TLS").await;
     let receiver = through(&format!("http://user:canary@{proxy}"), "https://hooks.test/path-x");
-    let webhook = Webhook::with(&receiver, LIMITS, Scripted::default()).unwrap();
+    let webhook = with(&receiver, LIMITS, Scripted::default()).unwrap();
     let outcome = webhook.deliver("msg_1", BODY, at(1)).await;
     assert_eq!(outcome.reason(), Some("network"), "{outcome:?}");
     let request = seen.lock().unwrap()[0].to_lowercase();
@@ -124,7 +124,7 @@ async fn a_proxy_that_is_dead_or_refuses_is_a_network_failure() {
         recording("HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n").await;
     for proxy in [dead, refusing] {
         let receiver = through(&format!("http://user:canary@{proxy}"), "https://hooks.test/path-x");
-        let webhook = Webhook::with(&receiver, LIMITS, Scripted::default()).unwrap();
+        let webhook = with(&receiver, LIMITS, Scripted::default()).unwrap();
         let outcome = webhook.deliver("msg_1", BODY, at(1)).await;
         assert_eq!(outcome.reason(), Some("network"), "{outcome:?}");
         assert!(!format!("{outcome:?}").contains("canary"), "{outcome:?}");
@@ -141,15 +141,15 @@ async fn neither_a_proxy_nor_a_target_may_be_a_metadata_service() {
         "http://Metadata.Google.Internal./",
         "http://[fd00:ec2::254]/",
     ] {
-        assert!(Webhook::new(&through(&proxy, target)).is_err(), "{target}");
+        assert!(webhook(&through(&proxy, target)).is_err(), "{target}");
     }
-    assert!(Webhook::new(&through("http://169.254.1.1:3128", "https://hooks.test/")).is_err());
+    assert!(webhook(&through("http://169.254.1.1:3128", "https://hooks.test/")).is_err());
     // The proxy's name is judged when it is dialled; with `deny_private` a private one is still a proxy.
     let rebound = through("http://proxy.test:3128", "https://hooks.test/");
-    let webhook = Webhook::with(&rebound, LIMITS, Scripted::new(&[&["169.254.169.254"]])).unwrap();
+    let webhook = with(&rebound, LIMITS, Scripted::new(&[&["169.254.169.254"]])).unwrap();
     assert_eq!(webhook.deliver("msg_1", BODY, at(1)).await.reason(), Some("address"));
     let strict = Receiver { deny_private: true, ..through(&proxy, "http://hooks.test/") };
-    let webhook = Webhook::with(&strict, LIMITS, Scripted::default()).unwrap();
+    let webhook = with(&strict, LIMITS, Scripted::default()).unwrap();
     assert_eq!(webhook.deliver("msg_1", BODY, at(1)).await, Outcome::Delivered);
     assert_eq!(seen.lock().unwrap().len(), 1);
 }
@@ -175,7 +175,8 @@ async fn a_certificate_that_nobody_vouches_for_is_a_network_failure_that_says_so
         let _ = stream.write_all(TAKEN.as_bytes());
         read.map_or(0, |length| length)
     });
-    let webhook = Webhook::new(&receiver(&format!("https://localhost:{port}/path-T0KEN?query-x=1"))).unwrap();
+    let webhook =
+        super::webhook(&receiver(&format!("https://localhost:{port}/path-T0KEN?query-x=1"))).unwrap();
     let outcome = webhook.deliver("msg_1", BODY, at(1)).await;
     let Outcome::Retry { reason: "network", detail, .. } = &outcome else { panic!("{outcome:?}") };
     assert!(detail.contains("certificate"), "{detail}");

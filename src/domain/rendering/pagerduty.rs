@@ -1,0 +1,99 @@
+//! A message for `PagerDuty`: an event of its Events API, version 2.
+//!
+//! Enters: a message's body and id. Leaves: one event, or several where one message ends several incidents. Must never:
+//! open an incident that nothing can find again. The key is a finding's uid, so that its end meets its beginning.
+//!
+//! | Message | Event | Key |
+//! |---|---|---|
+//! | one finding opened, reopened, reminded of | trigger | its uid |
+//! | one finding resolved | resolve | its uid |
+//! | several findings in one message | trigger | the message's id: it ends by hand |
+//! | several findings resolved in one message | resolve, each that is named | their uids |
+//! | a change, and who did it | trigger | `drift:` and the event's id: it ends by hand |
+//! | audits fail, are recorded again | trigger, resolve | `audit:` and the organisation |
+//! | anything else | trigger | the message's id: it ends by hand |
+
+use serde_json::{Value, json};
+
+use super::{Story, clip, list, text};
+use crate::domain::Severity;
+
+/// The most characters of a summary.
+pub const SUMMARY_CHARS: usize = 1024;
+/// The most characters of a key.
+pub const KEY_CHARS: usize = 255;
+
+/// The events of a message, without the routing key: at least one.
+pub fn events(body: &[u8], id: &str) -> Vec<Value> {
+    let parsed: Value = serde_json::from_slice(body).unwrap_or_default();
+    let story = Story::read(&parsed, id);
+    let data = &parsed["data"];
+    let findings = list(&data["findings"]);
+    let uid = |finding: &Value| text(&finding["uid"]).map(str::to_owned);
+    match story.kind.as_str() {
+        "finding.resolved" if findings.iter().any(|finding| uid(finding).is_some()) => {
+            findings.iter().filter_map(uid).map(|uid| resolve(&uid)).collect()
+        }
+        "audit.recovered" => vec![resolve(&audit_key(&story))],
+        "audit.failed" => vec![trigger(&story, &parsed, &audit_key(&story))],
+        kind if kind.starts_with("finding.") => match findings {
+            [finding] => vec![trigger(&story, &parsed, &uid(finding).unwrap_or_else(|| id.to_owned()))],
+            _ => vec![trigger(&story, &parsed, id)],
+        },
+        kind if kind.starts_with("drift.") => {
+            // What comes later about a change names the change; the change itself is its own.
+            let event = ["event", "refers_to", "id"].iter().find_map(|key| text(&data[*key]));
+            vec![trigger(&story, &parsed, &format!("drift:{}", event.unwrap_or(id)))]
+        }
+        _ => vec![trigger(&story, &parsed, id)],
+    }
+}
+
+fn audit_key(story: &Story) -> String {
+    format!("audit:{}", story.org.as_deref().unwrap_or_default())
+}
+
+fn resolve(key: &str) -> Value {
+    json!({ "event_action": "resolve", "dedup_key": clip(key, KEY_CHARS) })
+}
+
+fn trigger(story: &Story, body: &Value, key: &str) -> Value {
+    let severity = match story.severity {
+        Severity::Critical => "critical",
+        Severity::High => "error",
+        Severity::Medium | Severity::Low => "warning",
+        Severity::Info => "info",
+    };
+    let mut details = serde_json::Map::new();
+    details.insert("id".to_owned(), json!(story.id));
+    for (heading, lines) in story.parts() {
+        details.insert(heading.to_lowercase().replace(' ', "_"), json!(lines));
+    }
+    let org = story.org.as_deref();
+    let mut payload = json!({
+        "summary": clip(&format!("{}: {}", story.heading(), story.summary), SUMMARY_CHARS),
+        "source": org.unwrap_or("scopewarden"),
+        "severity": severity,
+        "class": story.kind,
+        "custom_details": details,
+    });
+    if !story.at.is_empty() {
+        payload["timestamp"] = json!(story.at);
+    }
+    if let [finding] = list(&body["data"]["findings"])
+        && let Some(client) = text(&finding["client"]["name"])
+    {
+        payload["component"] = json!(clip(client, super::LINE_CHARS));
+    }
+    let mut event = json!({
+        "event_action": "trigger",
+        "dedup_key": clip(key, KEY_CHARS),
+        "client": "scopewarden",
+        "payload": payload,
+    });
+    if let Some(link) = &story.link {
+        event["client_url"] = json!(link);
+        event["links"] = json!([{ "href": link, "text": "Open scopewarden" }]);
+    }
+    event
+}
