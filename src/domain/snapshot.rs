@@ -4,7 +4,10 @@
 //! entity and one digest of the whole, and the [`Change`]s from one snapshot to the next.
 //! Must never: contain anything volatile (two readings of an unchanged organisation have one digest).
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -146,6 +149,17 @@ pub struct RestoreError {
 }
 
 impl Snapshot {
+    /// Who answers for each client, by its contracts.
+    pub fn owners(&self) -> BTreeMap<ClientId, BTreeSet<String>> {
+        let mut owners: BTreeMap<ClientId, BTreeSet<String>> = BTreeMap::new();
+        for contract in self.contracts.values() {
+            if let (Some(client), false) = (&contract.pinned, contract.owner.is_empty()) {
+                owners.entry(client.clone()).or_default().insert(contract.owner.clone());
+            }
+        }
+        owners
+    }
+
     /// Hashes every entity. Call once after the fields were filled.
     #[must_use]
     pub fn seal(mut self) -> Self {

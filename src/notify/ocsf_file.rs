@@ -7,8 +7,6 @@
 //! The file is locked while it is looked at and written, so that `doctor --send-test` beside a running daemon spoils
 //! nothing. It is looked at again at each message: whoever moves it away gets a new one.
 
-mod lines;
-
 use std::{
     collections::{HashSet, VecDeque},
     fs::{self, File, OpenOptions},
@@ -25,6 +23,7 @@ use sha2::{Digest, Sha256};
 use tokio::{task::spawn_blocking, time::timeout};
 
 use super::Outcome;
+use crate::domain::ocsf;
 
 /// What is read of the end of a file to see what it holds already, bytes.
 const TAIL: u64 = 1 << 20;
@@ -57,7 +56,8 @@ impl OcsfFile {
         let Ok(body) = serde_json::from_slice::<Value>(body) else {
             return Outcome::Dead { reason: "rejected", detail: format!("message {id:?} is not JSON") };
         };
-        let lines: Vec<String> = lines::lines(&body, id).iter().map(|event| format!("{event}\n")).collect();
+        let lines: Vec<String> =
+            ocsf::of_message(&body, id).iter().map(|event| format!("{event}\n")).collect();
         let journal = Arc::clone(&self.journal);
         let work = spawn_blocking(move || match journal.try_lock() {
             Ok(mut journal) => journal.append(&lines),

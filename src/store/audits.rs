@@ -181,6 +181,8 @@ impl Store {
                     .await?;
             let (last_audit, at) = last.unwrap_or((0, 0));
             standing.open = past::open_findings(&mut transaction, number, time(at)?).await?;
+            let ledger = decisions::read(&mut transaction, number).await?.ledger;
+            standing.open.iter_mut().for_each(|finding| ledger.mark(finding));
             standing.ended = ended(&mut transaction, number, since).await?;
             standing.failing = failing(&mut transaction, number, last_audit).await?;
             standing.recovered = recovered(&mut transaction, number, since).await?;

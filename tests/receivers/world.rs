@@ -17,9 +17,13 @@ use scopewarden::{
     daemon::delivery::{Courier, Next},
     domain::{
         Severity,
+        decision::Marks,
         evidence::Digester,
         finding::{ClientRef, Finding, Status},
-        message::{self, Letterhead, Message, MessageKind},
+        message::{
+            self, Letterhead, Message, MessageKind,
+            news::{self, FindingNews},
+        },
     },
     notify::Channel,
     store::{Failure, OutboxRow, OutboxState, Store},
@@ -138,6 +142,7 @@ fn finding(number: usize) -> Finding {
         status: Status::Fail,
         severity: Severity::Critical,
         muted: false,
+        marks: Marks::default(),
         client: ClientRef { id: "c-1".into(), name: "Reporting <Engine> & co".to_owned() },
         key: "k".to_owned(),
         title: format!("Reporting Engine holds directory:user:delete ({number})"),
@@ -153,7 +158,7 @@ pub(crate) fn messages() -> Vec<Message> {
     let chain_head = Digester::default().finish();
     let link = "https://warden.example.com/";
     let head = Letterhead { org: "acme", audit: "a-1", chain_head, at: start(), link };
-    let list: Vec<_> = (0..30).map(|number| finding(number).into()).collect();
+    let list: Vec<_> = (0..30).map(|number| FindingNews::of(&Arc::new(finding(number)))).collect();
     let gains: Vec<_> = (0..40)
         .map(|number| json!({ "permission": format!("directory:user:delete{number}"), "divisions": ["*"] }))
         .collect();
@@ -170,10 +175,11 @@ pub(crate) fn messages() -> Vec<Message> {
         order_key: id.to_owned(),
         body: json!({ "type": kind, "timestamp": "2026-11-25T02:15:00.000Z", "data": data }).to_string(),
     };
-    let mut messages = message::findings(&head, MessageKind::FindingOpened, &list, 10);
-    messages.extend(message::findings(&head, MessageKind::FindingResolved, &list[..1], 10));
+    let mut messages =
+        news::findings(&head, MessageKind::FindingOpened, &list.iter().collect::<Vec<_>>(), 10, "");
+    messages.extend(news::findings(&head, MessageKind::FindingResolved, &[&list[0]], 10, ""));
     messages.push(message::failed(&head, "network", "no route to the platform"));
-    messages.push(message::recovered(&head));
+    messages.push(message::recovered(&head, &[]));
     let drift = json!({ "id": "evt-1", "org": "acme", "severity": "critical", "summary": "a role gained power",
                         "clients": clients, "clients_total": 400, "link": link });
     messages.push(other("evt-1", "drift.detected", drift));

@@ -122,10 +122,15 @@ impl Herald {
         let mut standings = Vec::with_capacity(orgs.len());
         for org in orgs {
             let (since, changes) = (now - AFTERLIFE, now - CHANGE_LIFE - AFTERLIFE);
-            standings.push(self.store.standing(org, since, changes, MOST_CHANGES).await?);
+            let mut standing = self.store.standing(org, since, changes, MOST_CHANGES).await?;
+            if !receiver.route.owners.is_empty()
+                && let Some(past) = self.store.snapshot_at(org, None).await?
+            {
+                standing.owners = past.snapshot.owners();
+            }
+            standings.push(standing);
         }
-        let wants = |severity| severity >= receiver.route.min_severity;
-        Ok(alerts::alerts(&standings, &wants, link, now))
+        Ok(alerts::alerts(&standings, &receiver.route, link, now))
     }
 }
 

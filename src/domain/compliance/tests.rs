@@ -53,6 +53,7 @@ fn finding(check: &str, client: &str, status: Status, muted: bool) -> Finding {
         status,
         severity: Severity::High,
         muted,
+        marks: crate::domain::decision::Marks::default(),
         client,
         key: String::new(),
         title: "a title".to_owned(),

@@ -51,6 +51,11 @@ pub struct FindingNews {
 }
 
 impl FindingNews {
+    /// A finding that fails or passes for the first time.
+    pub fn of(finding: &Arc<Finding>) -> Self {
+        Self { finding: Arc::clone(finding), flapping: None, reason: None }
+    }
+
     /// A finding that flaps; `open`: how it is now.
     pub fn flapping(finding: &Arc<Finding>, phase: Phase, open: bool, flap: Flap) -> Self {
         let flapping =

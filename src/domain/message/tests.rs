@@ -95,10 +95,9 @@ fn a_catalogue_of_thousands_is_cut_and_says_so() {
 
 /// Messages about findings that do not flap.
 fn told(list: &[Arc<Finding>], group_above: u32) -> Vec<Message> {
-    let list: Vec<FindingNews> =
-        list.iter().map(|finding| FindingNews { finding: Arc::clone(finding), flapping: None }).collect();
+    let list: Vec<FindingNews> = list.iter().map(FindingNews::of).collect();
     let list: Vec<&FindingNews> = list.iter().collect();
-    news::findings(&head(), MessageKind::FindingOpened, &list, group_above)
+    news::findings(&head(), MessageKind::FindingOpened, &list, group_above, "")
 }
 
 #[test]

@@ -13,12 +13,22 @@ const RESOURCES: usize = 50;
 
 /// A change of the configuration. Its id is the identity of the finding.
 pub(super) fn drift(letter: &Letter<'_>, id: &str, data: &Value) -> Value {
+    let uid = data["id"].as_str().unwrap_or(id).to_owned();
+    change(letter, Activity::Create, &uid, &uid, data)
+}
+
+/// Who made a change that was told before: an update of that finding.
+pub(super) fn attributed(letter: &Letter<'_>, id: &str, data: &Value) -> Value {
+    change(letter, Activity::Update, id, data["id"].as_str().unwrap_or(id), data)
+}
+
+/// `id` is that of the object, `uid` that of the finding.
+fn change(letter: &Letter<'_>, activity: Activity, id: &str, uid: &str, data: &Value) -> Value {
     let cause = &data["cause"];
     let kinds = cause["kinds"].as_array().cloned().unwrap_or_default();
     let kind = cause["kind"].as_str().unwrap_or("changed");
     let severity = severity_of(data);
     let title = data["summary"].as_str().unwrap_or(kind);
-    let uid = data["id"].as_str().unwrap_or(id);
     let analytic = json!({ "uid": format!("drift:{kind}"), "name": kind.replace('_', " "), "type_id": 1, "type": "Rule" });
     let mut info = json!({ "uid": uid, "analytic": analytic, "created_time": letter.at.timestamp_millis() });
     let types: Vec<Value> = kinds.into_iter().filter(Value::is_string).collect();
@@ -30,10 +40,10 @@ pub(super) fn drift(letter: &Letter<'_>, id: &str, data: &Value) -> Value {
     }
     let frame = Frame {
         class: Class::Detection,
-        activity: Activity::Create,
+        activity,
         severity,
         standing: Standing::New,
-        uid: uid.to_owned(),
+        uid: id.to_owned(),
         title,
     };
     let mut object = frame.object(letter, info);

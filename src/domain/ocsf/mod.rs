@@ -57,6 +57,7 @@ pub fn of_message(body: &Value, id: &str) -> Vec<Value> {
     let data = &body["data"];
     match letter.code {
         "drift.detected" => vec![detection::drift(&letter, id, data)],
+        "drift.attributed" => vec![detection::attributed(&letter, id, data)],
         "audit.failed" => {
             let word = |name: &str| data[name].as_str().unwrap_or_default();
             vec![detection::failure(&letter, word("reason"), word("detail"))]

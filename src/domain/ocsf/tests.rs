@@ -14,7 +14,10 @@ use crate::domain::{
     evidence::Hash,
     finding::{ClientRef, Status, uid},
     fixtures::{self, client, role},
-    message::MessageKind,
+    message::{
+        MessageKind,
+        news::{self, FindingNews},
+    },
 };
 
 fn head() -> Letterhead<'static> {
@@ -37,6 +40,7 @@ fn finding(check: &str, key: &str) -> Finding {
         status: Status::Fail,
         severity,
         muted: false,
+        marks: crate::domain::decision::Marks::default(),
         client,
         key: key.to_owned(),
         title: "Client 1 can delete users".to_owned(),
@@ -148,7 +152,7 @@ fn both_doors_say_the_same() {
     for (kind, activity) in
         [(MessageKind::FindingOpened, Activity::Create), (MessageKind::FindingResolved, Activity::Close)]
     {
-        let messages = message::findings(&head(), kind, &[Arc::new(one.clone())], 0);
+        let messages = news::findings(&head(), kind, &[&FindingNews::of(&Arc::new(one.clone()))], 0, "");
         let told = of_message(&body(&messages[0]), &messages[0].id);
         assert_eq!(told, [of_finding(&head(), activity, &one)]);
     }
@@ -181,7 +185,7 @@ fn a_change_is_one_detection_with_its_cause_and_whom_it_reaches() {
 fn audits_that_fail_are_one_finding_until_they_are_recorded_again() {
     let failed = of_message(&body(&message::failed(&head(), "auth", "the secret is wrong")), "m1").remove(0);
     let later = Letterhead { audit: "a-2", ..head() };
-    let recovered = of_message(&body(&message::recovered(&later)), "m2").remove(0);
+    let recovered = of_message(&body(&message::recovered(&later, &[])), "m2").remove(0);
     for object in [&failed, &recovered] {
         assert_sound(object);
     }
@@ -196,7 +200,9 @@ fn audits_that_fail_are_one_finding_until_they_are_recorded_again() {
 #[test]
 fn no_message_is_lost() {
     let many: Vec<Arc<Finding>> = (0..50).map(|n| finding("admin-role", &format!("r{n}")).into()).collect();
-    let group = message::findings(&head(), MessageKind::FindingOpened, &many, 1).remove(0);
+    let many: Vec<FindingNews> = many.iter().map(FindingNews::of).collect();
+    let many: Vec<&FindingNews> = many.iter().collect();
+    let group = news::findings(&head(), MessageKind::FindingOpened, &many, 1, "").remove(0);
     let objects = of_message(&body(&group), &group.id);
     assert_eq!(objects.len(), 21);
     let rest = &objects[20];

@@ -17,7 +17,13 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::{Serialize, Serializer};
 
 use super::clip;
-use crate::domain::{Severity, event::Event, finding::Finding, message};
+use crate::domain::{
+    ClientId, Severity,
+    event::Event,
+    finding::Finding,
+    message::{self, MessageKind},
+    route::{Concern, Route},
+};
 
 /// How long a firing alert lasts unless it is told again, which is done every minute.
 pub const LIFE: TimeDelta = TimeDelta::minutes(4);
@@ -35,6 +41,8 @@ const ANNOTATION_CHARS: usize = 1_000;
 pub struct Standing {
     /// Its configured name.
     pub org: String,
+    /// Who answers for each client, by its contract; may be left empty for a receiver that does not choose by owner.
+    pub owners: BTreeMap<ClientId, BTreeSet<String>>,
     /// Every open finding.
     pub open: Vec<Finding>,
     /// Versions of findings that ended lately, and when; the newest first.
@@ -81,20 +89,27 @@ fn rfc3339<S: Serializer>(at: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S:
     serializer.serialize_str(&at.to_rfc3339_opts(SecondsFormat::Millis, true))
 }
 
-/// What a receiver is told, the worst first, what is over last. `wants` says which severities it wants to hear of;
-/// failing audits are always told.
-pub fn alerts(
-    standings: &[Standing],
-    wants: &dyn Fn(Severity) -> bool,
-    link: &str,
-    now: DateTime<Utc>,
-) -> Vec<Alert> {
+/// What a receiver is told, the worst first, what is over last. `route` says what it wants to hear of; that audits fail
+/// is told of every organisation that it hears of.
+pub fn alerts(standings: &[Standing], route: &Route, link: &str, now: DateTime<Utc>) -> Vec<Alert> {
     let mut firing: Vec<(Severity, Alert)> = Vec::new();
     let mut ended: Vec<Alert> = Vec::new();
-    for standing in standings {
-        let due = standing.open.iter().filter(|finding| finding.is_due() && wants(finding.severity));
+    for standing in standings.iter().filter(|standing| route.hears_of(&standing.org)) {
+        let wants = |one: &Finding| {
+            let owners = owned_by(standing, [&one.client.id]);
+            let (org, check) = (Some(standing.org.as_str()), Some(one.check.as_str()));
+            let concern = Concern { org, severity: one.severity, check, owners: &owners };
+            one.is_due() && route.wants(MessageKind::FindingOpened, &concern)
+        };
+        let wants_change = |event: &Event| {
+            let owners = owned_by(standing, concerned(event).iter());
+            let concern =
+                Concern { org: Some(&standing.org), severity: event.severity, check: None, owners: &owners };
+            route.wants(MessageKind::DriftDetected, &concern)
+        };
+        let due = standing.open.iter().filter(|finding| wants(finding));
         firing.extend(due.map(|one| (one.severity, finding(one, now + LIFE, link))));
-        for (one, at) in standing.ended.iter().filter(|(one, _)| one.is_due() && wants(one.severity)) {
+        for (one, at) in standing.ended.iter().filter(|(one, _)| wants(one)) {
             ended.push(finding(one, *at, link));
         }
         if let Some(reason) = &standing.failing {
@@ -103,7 +118,7 @@ pub fn alerts(
         for (since, until) in &standing.recovered {
             ended.push(recovered(&standing.org, *since, *until, link));
         }
-        for (at, event) in standing.changes.iter().filter(|(_, event)| wants(event.severity)) {
+        for (at, event) in standing.changes.iter().filter(|(_, event)| wants_change(event)) {
             let alert = change(event, *at, link);
             if alert.ends_at > now { firing.push((event.severity, alert)) } else { ended.push(alert) }
         }
@@ -123,6 +138,18 @@ pub fn alerts(
     ended.truncate(MOST);
     alerts.extend(ended);
     alerts
+}
+
+/// The clients that a change concerns: who gained or lost, and the one that changed itself.
+fn concerned(event: &Event) -> Vec<ClientId> {
+    let subject = &event.cause.subject;
+    let itself =
+        matches!(subject.kind.as_str(), "client" | "contract").then(|| ClientId::from(subject.id.clone()));
+    event.clients.iter().map(|client| client.id.clone()).chain(itself).collect()
+}
+
+fn owned_by<'a>(standing: &Standing, clients: impl IntoIterator<Item = &'a ClientId>) -> BTreeSet<String> {
+    clients.into_iter().filter_map(|client| standing.owners.get(client)).flatten().cloned().collect()
 }
 
 /// An alert that somebody asked for, to see whether they arrive. It ends by itself.

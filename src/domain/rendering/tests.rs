@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use serde_json::json;
@@ -5,8 +7,13 @@ use serde_json::json;
 use super::{alerts::*, *};
 use crate::domain::{
     ClientId,
+    decision::Marks,
     finding::{ClientRef, Finding, Status},
-    message::{self, Letterhead, MessageKind},
+    message::{
+        self, Letterhead, MessageKind,
+        news::{self, FindingNews},
+    },
+    route::{Route, Topic},
 };
 
 fn now() -> DateTime<Utc> {
@@ -21,6 +28,7 @@ fn finding(number: usize, severity: Severity) -> Finding {
         status: Status::Fail,
         severity,
         muted: false,
+        marks: Marks::default(),
         client: ClientRef { id: ClientId::from("c-1"), name: "Reporting <Engine> & co".to_owned() },
         key: "k".to_owned(),
         title: format!("Reporting Engine holds directory:user:delete ({number})"),
@@ -37,8 +45,9 @@ fn head() -> Letterhead<'static> {
 }
 
 fn messages(count: usize, kind: MessageKind) -> Vec<message::Message> {
-    let list: Vec<_> = (0..count).map(|number| finding(number, Severity::Critical).into()).collect();
-    message::findings(&head(), kind, &list, 1)
+    let finding = |number| FindingNews::of(&Arc::new(finding(number, Severity::Critical)));
+    let list: Vec<_> = (0..count).map(finding).collect();
+    news::findings(&head(), kind, &list.iter().collect::<Vec<_>>(), 1, "")
 }
 
 fn drift_body() -> Vec<u8> {
@@ -137,7 +146,7 @@ fn pagerduty_ends_what_it_began() {
         json!({ "type": "drift.attributed", "data": { "event": "evt-1", "id": "att-9" } }).to_string();
     assert_eq!(keys(later.as_bytes(), "att-9"), [("trigger".to_owned(), "drift:evt-1".to_owned())]);
     let failed = message::failed(&head(), "network", "no route");
-    let back = message::recovered(&head());
+    let back = message::recovered(&head(), &[]);
     assert_eq!(keys(failed.body.as_bytes(), &failed.id), [("trigger".to_owned(), "audit:acme".to_owned())]);
     assert_eq!(keys(back.body.as_bytes(), &back.id), [("resolve".to_owned(), "audit:acme".to_owned())]);
 }
@@ -147,7 +156,7 @@ fn standing(open: Vec<Finding>) -> Standing {
 }
 
 fn all(standings: &[Standing]) -> Vec<Alert> {
-    alerts(standings, &|_| true, "https://warden.example.com/", now())
+    alerts(standings, &Route::ALL, "https://warden.example.com/", now())
 }
 
 #[test]
@@ -199,7 +208,7 @@ fn failing_audits_fire_until_one_is_recorded() {
     let failing = Failing { since, reason: "network".to_owned(), detail: "no route".to_owned() };
     let told = alerts(
         &[Standing { failing: Some(failing), ..standing(Vec::new()) }],
-        &|_| false,
+        &Route { min_severity: Severity::Critical, topics: vec![Topic::Audits], ..Route::ALL },
         "https://warden.example.com/",
         now(),
     );

@@ -40,6 +40,7 @@ fn finding(client: &str, check: &str, severity: Severity, at: DateTime<Utc>) -> 
         status: Status::Fail,
         severity,
         muted: false,
+        marks: crate::domain::decision::Marks::default(),
         client,
         key: String::new(),
         title: "a title".to_owned(),

@@ -216,6 +216,7 @@ async fn an_audit_that_did_not_know_of_a_decision_is_not_recorded() {
         object_counts: None,
         pending_removals: &BTreeSet::new(),
         observations: Observations::NONE,
+        noted: &crate::domain::telling::Noted::default(),
         decided: Decided { last: stale.last, made: &[] },
         api_calls: 8,
         clients: 1,

@@ -118,6 +118,7 @@ pub(crate) fn event(id: &str) -> Event {
             details: BTreeMap::new(),
         },
         clients: CLIENTS.iter().map(affected).collect(),
+        actor: None,
     }
 }
 
