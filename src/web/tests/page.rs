@@ -1,6 +1,7 @@
 //! The page that people read.
 
 use super::*;
+use crate::{domain::decision::desk::Terms, store::Decision};
 
 #[tokio::test]
 async fn before_the_first_audit_nothing_is_called_clean() {
@@ -94,4 +95,34 @@ async fn the_worst_two_hundred_findings_are_listed_and_all_are_counted() {
     assert!(page.contains("<span class=\"badge low\">250 low</span>"));
     let (worst, first_low) = (page.find("<summary>the worst"), page.find("<summary>low-"));
     assert!(worst.unwrap() < first_low.unwrap());
+}
+
+#[tokio::test]
+async fn what_people_decided_is_shown_last_and_not_counted() {
+    let site = Site::start().await;
+    let opened = [
+        finding("acme", "Dialer", "admin-role", Severity::Critical),
+        finding("acme", "Robot", "broad-scopes", Severity::Low),
+    ];
+    site.record("acme", ago(3), &[], &[], &opened).await;
+    let uids = vec![opened[0].uid.clone()];
+    let terms = Terms {
+        id: "dec-1".to_owned(),
+        owner: "ops <b>".to_owned(),
+        reason: "moves in Q1".to_owned(),
+        ticket: None,
+        expires: Some(ago(-60)),
+    };
+    let mute = site.state.store.decide("acme", ago(2), move |desk, _| {
+        let step = desk.mute(&uids, terms, ago(2))?;
+        Ok(Decision { entries: step.entries, messages: Vec::new(), answer: () })
+    });
+    mute.await.unwrap().unwrap();
+    let page = site.get("/").await.body;
+    assert!(page.contains("muted by ops &#60;b&#62; until 2026-06-01 13:00 UTC: moves in Q1"), "{page}");
+    assert!(page.contains("Decided by people: 1 muted."), "{page}");
+    assert!(!page.contains("1 critical") && page.contains("1 low"), "{page}");
+    assert!(page.find("Robot fails").unwrap() < page.find("Dialer fails").unwrap(), "{page}");
+    let orgs = site.get("/api/v1/orgs?org=acme").await.json();
+    assert_eq!((&orgs[0]["findings"]["muted"], &orgs[0]["findings"]["critical"]), (&1.into(), &0.into()));
 }
