@@ -15,6 +15,8 @@ from program import Receiver, daemon, get, simulator, wait_for
 
 UNIT = (Path(__file__).parents[2] / "deploy/systemd/scopewarden.service").read_text()
 NOBODY = "65534"
+# The receiver that is a file.
+FILE = '[[receiver]]\nname = "siem"\nkind = "ocsf-file"\npath = "ocsf.jsonl"\n'
 
 
 def values(key):
@@ -57,13 +59,14 @@ def main():
         # Not as root: as root SQLite gives its files to the owner of the database. -D: signals reach the daemon.
         watched = ["sh", "-c", 'chown -R "$0" "$1" && shift && exec setpriv --reuid="$0" --regid="$0" --clear-groups "$@"',
                    NOBODY, folder, "strace", "-D", "-f", "-qq", "-o", str(trace)]
-        with simulator("--clients", "20") as organisation, daemon(folder, organisation, receiver, watched) as url:
+        with simulator("--clients", "20") as organisation, daemon(folder, organisation, receiver, watched, FILE) as url:
             wait_for("the baseline", lambda: receiver.of_type("baseline.recorded"))
             role, _ = organisation.role_held_by_a_client()
             organisation.add_to_role(role, "directory", "user", "delete")
             wait_for("the drift", lambda: receiver.of_type("drift.detected"))
             for page in ["/", "/metrics", "/readyz", "/api/v1/findings"]:
                 assert get(url + page), page
+            wait_for("the file of events", lambda: (Path(folder) / "ocsf.jsonl").exists())
         calls = wait_for("the end of the trace", lambda: "exit_group" in (text := trace.read_text()) and text)
 
     used = set(re.findall(r"^\d+ +(\w+)\(", calls, re.MULTILINE))
