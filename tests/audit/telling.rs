@@ -32,8 +32,8 @@ async fn a_day_of_toggling_a_permission_is_told_as_often_as_the_documentation_sa
         assert_eq!(report.events.len(), usize::from(number < 96), "audit {number}");
     }
     let sent = org.store.claim("secops", 10_000, org.now()).await.unwrap();
-    let (mut role, mut findings): (BTreeMap<&str, usize>, BTreeMap<String, BTreeMap<&str, usize>>) =
-        Default::default();
+    let mut role: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut findings: BTreeMap<String, BTreeMap<&str, usize>> = BTreeMap::new();
     for message in &sent {
         let body: Value = serde_json::from_str(&message.body).unwrap();
         let kind = message.kind.as_str();
