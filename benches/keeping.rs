@@ -245,6 +245,7 @@ impl Replay {
             object_counts: None,
             pending_removals: &BTreeSet::new(),
             observations: scopewarden::store::Observations::NONE,
+            noted: &scopewarden::domain::telling::Noted::default(),
             api_calls: last.api_calls,
             clients: last.clients,
             roles: last.roles,
