@@ -246,6 +246,7 @@ impl Replay {
             pending_removals: &BTreeSet::new(),
             observations: scopewarden::store::Observations::NONE,
             decided: scopewarden::store::Decided::NONE,
+            noted: &scopewarden::domain::telling::Noted::default(),
             api_calls: last.api_calls,
             clients: last.clients,
             roles: last.roles,

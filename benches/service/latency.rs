@@ -48,7 +48,7 @@ pub(crate) fn latency() {
             let arrived = arrivals[role];
             // The audit that told of it began at the last full minute.
             let due = Duration::from_secs(arrived.as_secs() / 60 * 60);
-            (arrived.saturating_sub(*at), arrived - due)
+            (arrived.saturating_sub(*at), arrived.saturating_sub(due))
         })
         .unzip();
     println!("| changes | | median | p99 | most |");

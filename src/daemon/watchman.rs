@@ -60,7 +60,7 @@ impl Settings {
 /// When it is time to say that the daemon lives.
 enum Beat {
     Every(TimeDelta),
-    At(Schedule),
+    At(Box<Schedule>),
 }
 
 /// The watchman of one configuration.
@@ -84,7 +84,7 @@ impl Watchman {
         let beat = match &settings.heartbeat {
             None => None,
             Some(Heartbeat::Every(pause)) => Some(Beat::Every(TimeDelta::from_std(*pause)?)),
-            Some(Heartbeat::At(schedule)) => Some(Beat::At(Schedule::parse(schedule)?)),
+            Some(Heartbeat::At(schedule)) => Some(Beat::At(Box::new(Schedule::parse(schedule)?))),
         };
         Ok(Self {
             schedule: Schedule::parse(&settings.schedule)?,

@@ -32,8 +32,8 @@ async fn a_day_of_toggling_a_permission_is_told_as_often_as_the_documentation_sa
         assert_eq!(report.events.len(), usize::from(number < 96), "audit {number}");
     }
     let sent = org.store.claim("secops", 10_000, org.now()).await.unwrap();
-    let (mut role, mut findings): (BTreeMap<&str, usize>, BTreeMap<String, BTreeMap<&str, usize>>) =
-        Default::default();
+    let mut role: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut findings: BTreeMap<String, BTreeMap<&str, usize>> = BTreeMap::new();
     for message in &sent {
         let body: Value = serde_json::from_str(&message.body).unwrap();
         let kind = message.kind.as_str();
@@ -46,17 +46,13 @@ async fn a_day_of_toggling_a_permission_is_told_as_often_as_the_documentation_sa
         }
     }
     assert_eq!(role, [("drift.detected", 6), ("drift.flapping", 9)].into());
-    // Of what came and went with it; other findings of the organisation stay, and the critical ones are reminded of.
-    findings.retain(|_, told| told.contains_key("finding.resolved"));
+    // Of what came and went with it. In a day other findings change once too, and critical ones are reminded of.
+    findings.retain(|_, told| told.values().sum::<usize>() > 2);
     assert!(!findings.is_empty());
     for (uid, told) in findings {
         let want = [("finding.flapping", 8), ("finding.opened", 4), ("finding.resolved", 4)];
         assert_eq!(told, want.into(), "{uid}");
     }
-    // Nothing is remembered once it is over.
-    for _ in 0..2 {
-        org.pass(TimeDelta::hours(8));
-        org.audit().await;
-    }
-    assert!(org.store.history("acme").await.unwrap().told.things.is_empty());
+    let things = org.store.history("acme").await.unwrap().told.things;
+    assert!(things.values().all(|thing| thing.memory.flap.is_none()), "nothing flaps for ever");
 }

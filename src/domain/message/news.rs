@@ -366,7 +366,7 @@ pub fn heartbeat(pulses: &[&Pulse], link: &str, at: DateTime<Utc>) -> Message {
     };
     let names = pulses.iter().map(|pulse| pulse.org.as_str());
     let data = json!({ "orgs": orgs, "severity": Severity::Info, "summary": summary, "link": link });
-    alone(kind, &[&time(at), &group(names)], Severity::Info, "heartbeat", at, data)
+    alone(kind, &[&time(at), &group(names)], Severity::Info, "heartbeat", at, &data)
 }
 
 /// What was given up for one receiver.
@@ -409,7 +409,7 @@ pub fn delivery_dead(dead: &Dead, link: &str, at: DateTime<Utc>) -> Message {
         "link": link,
     });
     let order = format!("dead:{}", dead.receiver);
-    alone(MessageKind::DeliveryDead, &[&dead.receiver, &time(at)], Severity::High, &order, at, data)
+    alone(MessageKind::DeliveryDead, &[&dead.receiver, &time(at)], Severity::High, &order, at, &data)
 }
 
 /// A message that belongs to no audit.
@@ -419,7 +419,7 @@ fn alone(
     severity: Severity,
     order_key: &str,
     at: DateTime<Utc>,
-    data: Value,
+    data: &Value,
 ) -> Message {
     let mut digester = Digester::default();
     for part in std::iter::once(&kind.as_str()).chain(parts) {

@@ -56,12 +56,11 @@ impl Post {
         for (chosen, names) in choices {
             let chosen: Vec<&T> = chosen.iter().map(|index| &things[*index].0).collect();
             for message in render(&chosen) {
-                match places.get(&message.id) {
-                    Some(place) => self.messages[*place].1.extend(names.iter().cloned()),
-                    None => {
-                        places.insert(message.id.clone(), self.messages.len());
-                        self.messages.push((message, names.clone()));
-                    }
+                if let Some(place) = places.get(&message.id) {
+                    self.messages[*place].1.extend(names.iter().cloned());
+                } else {
+                    places.insert(message.id.clone(), self.messages.len());
+                    self.messages.push((message, names.clone()));
                 }
             }
         }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::domain::{
+    DivisionRef,
     event::{Event, Gain},
     evidence::Digester,
     finding::Finding,
@@ -51,9 +52,9 @@ pub(super) fn of_event(event: &Event) -> Vec<u64> {
     });
     let clients: Vec<u64> = clients.collect();
     if clients.len() <= MOST {
-        said.extend(clients)
+        said.extend(clients);
     } else {
-        said.push(whole(&clients))
+        said.push(whole(&clients));
     }
     said
 }
@@ -117,7 +118,7 @@ fn short(text: &str) -> String {
 
 /// `shared` is left out: it depends on what else changed in the same audit.
 fn statement(gain: &Gain) -> String {
-    let divisions: Vec<&str> = gain.divisions.iter().map(|division| division.as_str()).collect();
+    let divisions: Vec<&str> = gain.divisions.iter().map(DivisionRef::as_str).collect();
     format!("{} {} {} {}", gain.permission, gain.conditional, gain.in_scope, divisions.join(" "))
 }
 

@@ -305,7 +305,7 @@ impl<'a> Things<'a> {
             let rank = |thing: &Remembered| {
                 (thing.memory.flap.is_some(), thing.memory.severity, thing.memory.changed)
             };
-            kept.sort_by(|(_, one), (_, other)| rank(other).cmp(&rank(one)));
+            kept.sort_by_key(|(_, thing)| std::cmp::Reverse(rank(thing)));
             kept.truncate(REMEMBERED);
         }
         let names: BTreeSet<&str> = kept.iter().map(|(key, _)| key.as_str()).collect();
