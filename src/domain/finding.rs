@@ -72,7 +72,12 @@ pub struct Finding {
 impl Finding {
     /// Whether somebody has to act on it: it fails, and nobody has decided otherwise.
     pub fn is_due(&self) -> bool {
-        self.status == Status::Fail && !self.muted && !self.marks.approved
+        self.status == Status::Fail && !self.is_accepted()
+    }
+
+    /// Whether somebody decided that it need not be acted on: it is muted, or the change that opened it is approved.
+    pub fn is_accepted(&self) -> bool {
+        self.muted || self.marks.approved
     }
 }
 

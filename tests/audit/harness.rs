@@ -101,11 +101,6 @@ impl Harness {
         self.now += time;
     }
 
-    /// The time of the last audit.
-    pub(crate) fn now(&self) -> DateTime<Utc> {
-        self.now
-    }
-
     /// One audit, a minute after the one before.
     pub(crate) async fn try_audit(&mut self) -> Result<Report, Error> {
         self.now += TimeDelta::minutes(1);

@@ -165,7 +165,7 @@ fn answer(check: &'static Check, found: &[&Finding], basis: &Basis<'_>) -> Check
 
 /// The worst that is found of one client.
 fn worst(findings: &[&Finding]) -> Verdict {
-    let of = |finding: &&Finding| match (finding.status, finding.muted) {
+    let of = |finding: &&Finding| match (finding.status, finding.is_accepted()) {
         (Status::Fail, false) => Verdict::Failed,
         (Status::Fail, true) => Verdict::Excepted,
         (Status::Unknown, _) => Verdict::Unknown,

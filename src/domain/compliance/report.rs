@@ -22,7 +22,7 @@ pub const NOTE: &str = "This covers OAuth clients of Genesys Cloud, and of each 
 pub enum Verdict {
     /// Every check that serves it was answered for every client, and passed.
     Met,
-    /// So, but for what a person accepted (muted findings).
+    /// So, but for what a person accepted (muted or approved findings).
     Excepted,
     /// Some check was not answered for some client.
     Unknown,
@@ -180,7 +180,7 @@ pub struct Evidence {
     /// Its severity.
     pub severity: Severity,
     /// Accepted by a person.
-    pub muted: bool,
+    pub accepted: bool,
     /// Since when.
     pub first_seen: DateTime<Utc>,
 }
@@ -193,7 +193,7 @@ impl Evidence {
             title: finding.title.clone(),
             status: finding.status,
             severity: finding.severity,
-            muted: finding.muted,
+            accepted: finding.is_accepted(),
             first_seen: finding.first_seen,
         }
     }

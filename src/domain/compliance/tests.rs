@@ -127,7 +127,7 @@ fn what_a_person_accepted_is_an_exception_and_is_shown() {
     let report = assess(Framework::Nist, &basis(&found, &[]), when());
     assert_eq!(verdict(&report, "AC-12"), Verdict::Excepted);
     let answer = check(&report, "token-lifetime");
-    assert_eq!((answer.clients.excepted, answer.findings[0].muted), (1, true));
+    assert_eq!((answer.clients.excepted, answer.findings[0].accepted), (1, true));
 }
 
 #[test]

@@ -48,8 +48,12 @@ pub(super) struct Told {
     #[serde(default = "failed")]
     status: Status,
     severity: Severity,
+    /// Muted by a person, or part of a baseline.
     #[serde(default)]
     muted: bool,
+    /// The change that opened it is approved.
+    #[serde(default)]
+    approved: bool,
     #[serde(default)]
     client: Client,
     #[serde(default)]
@@ -77,7 +81,18 @@ fn failed() -> Status {
 impl Told {
     pub(super) fn of(finding: &Finding) -> Self {
         let Finding {
-            uid, check, status, severity, muted, client, key, title, evidence, remediation, ..
+            uid,
+            check,
+            status,
+            severity,
+            muted,
+            marks,
+            client,
+            key,
+            title,
+            evidence,
+            remediation,
+            ..
         } = finding.clone();
         Self {
             uid,
@@ -85,6 +100,7 @@ impl Told {
             status,
             severity,
             muted,
+            approved: marks.approved,
             client: Client { id: client.id.to_string(), name: client.name },
             key,
             title,
@@ -98,6 +114,11 @@ impl Told {
     /// Reads one of a message's `findings`.
     pub(super) fn read(value: &Value) -> Option<Self> {
         Self::deserialize(value).ok()
+    }
+
+    /// The same, silenced by a person's decision.
+    pub(super) fn silenced(self) -> Self {
+        Self { muted: true, ..self }
     }
 
     fn class(&self) -> Class {
@@ -120,7 +141,7 @@ impl Told {
             severity: Some(self.severity),
             standing: match activity {
                 Activity::Close => Standing::Resolved,
-                _ if self.muted => Standing::Suppressed,
+                _ if self.muted || self.approved => Standing::Suppressed,
                 _ => Standing::New,
             },
             uid: letter.uid(&[&self.uid, activity.as_str()]),
@@ -151,7 +172,7 @@ impl Told {
                 }
             }
             Class::Detection => {
-                put("is_alert", json!(activity != Activity::Close && !self.muted));
+                put("is_alert", json!(activity != Activity::Close && !self.muted && !self.approved));
                 put("evidences", json!([self.proof()]));
             }
         }

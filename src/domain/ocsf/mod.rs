@@ -81,7 +81,12 @@ fn activity_of(code: &str) -> Activity {
 /// The findings that a message names, and one object for those that it only counts.
 fn findings(letter: &Letter<'_>, activity: Activity, data: &Value, id: &str) -> Vec<Value> {
     let listed = data["findings"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let told: Vec<Told> = listed.iter().filter_map(Told::read).collect();
+    let told = listed.iter().filter_map(Told::read);
+    // Its alert is over by a person's decision, and it still fails.
+    let (activity, told): (Activity, Vec<Told>) = match data["reason"].as_str() {
+        Some("muted" | "approved") => (Activity::Update, told.map(Told::silenced).collect()),
+        _ => (activity, told.collect()),
+    };
     let mut objects: Vec<Value> = told.iter().map(|told| told.object(letter, activity)).collect();
     let total = data["total"].as_u64().and_then(|total| usize::try_from(total).ok()).unwrap_or(listed.len());
     if total > told.len() {

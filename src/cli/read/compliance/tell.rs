@@ -99,7 +99,7 @@ fn counts(check: &CheckAnswer) -> String {
 }
 
 fn evidence(finding: &Evidence) -> String {
-    let mark = match (finding.status, finding.muted) {
+    let mark = match (finding.status, finding.accepted) {
         (crate::domain::finding::Status::Unknown, _) => " (unknown)",
         (_, true) => " (accepted)",
         _ => "",

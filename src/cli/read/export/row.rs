@@ -108,6 +108,8 @@ pub(super) fn columns(what: What) -> &'static [&'static str] {
             "remediation",
             "first_seen",
             "last_seen",
+            "approved",
+            "acknowledged",
         ],
         What::Events => &[
             "at",
@@ -275,6 +277,8 @@ fn of_finding(told: &Told, change: Option<Change>, finding: &Finding) -> Vec<Str
         finding.remediation.clone(),
         time(finding.first_seen),
         time(finding.last_seen),
+        finding.marks.approved.to_string(),
+        finding.marks.acknowledged.to_string(),
     ]
 }
 
