@@ -76,7 +76,7 @@ const LARGER: [(&str, usize, &str); 8] = [
     ("src/config", 15, "one table of the file each, and how tables are read, refused and shown"),
     ("src/collect", 15, "one call or one step of a reading each, probes, and the shapes on the wire"),
     ("src/cli", 14, "one file a command, and folders for those that belong together"),
-    ("src/daemon", 14, "one file a loop of the long life, and what wires, reloads and ends them"),
+    ("src/daemon", 15, "one file a loop of the long life, and what wires, reloads and ends them"),
     ("src/store", 18, "one file a thing that is kept, and what keeps it"),
     (
         "src/simulator",

@@ -43,8 +43,9 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap()
 }
 
+/// The event of the second audit of this kind.
 fn event<'a>(document: &'a Value, kind: &str) -> &'a Value {
-    let events = list(&document["events"]);
+    let events = list(&document["audits"][1]["events"]);
     let found: Vec<&Value> = events.iter().filter(|event| event["cause"]["kind"] == kind).collect();
     assert_eq!(found.len(), 1, "one event {kind}");
     found[0]
@@ -64,7 +65,7 @@ fn moved<'a>(event: &'a Value, side: &str) -> BTreeMap<&'a str, Vec<&'a str>> {
 /// Whom the findings that rest on a role name.
 fn holders(document: &Value, role: &str) -> BTreeSet<String> {
     let of_role = |finding: &&Value| text(&finding["evidence"]).contains(&format!("granted role {role} ("));
-    let findings = list(&document["findings"]).iter().filter(of_role);
+    let findings = list(&document["audits"][1]["findings"]).iter().filter(of_role);
     findings.map(|finding| text(&finding["client"]["name"]).to_owned()).collect()
 }
 
@@ -73,22 +74,26 @@ fn the_document_has_all_that_was_promised() {
     let document = document("1");
     let org = text(&document["org"]);
     let audits = list(&document["audits"]);
-    assert_eq!(audits.len(), 2);
+    assert_eq!(audits.len(), 3);
     assert!(audits.iter().all(|audit| audit["complete"] == true && audit["org"] == org));
-    assert_eq!((&audits[0]["baseline"], &audits[1]["baseline"]), (&Value::Bool(true), &Value::Bool(false)));
+    let baselines: Vec<&Value> = audits.iter().map(|audit| &audit["baseline"]).collect();
+    assert_eq!(baselines, [true, false, false]);
     assert_eq!(audits[0]["clients"], 20);
     assert!(list(&audits[0]["events"]).is_empty(), "the first audit has nothing to compare with");
-    assert_eq!(audits[1]["events"], document["events"]);
-    assert_eq!(audits[1]["findings"], document["findings"]);
+    let all: Vec<&Value> = audits[1..].iter().flat_map(|audit| list(&audit["events"])).collect();
+    assert_eq!(all, list(&document["events"]).iter().collect::<Vec<_>>());
+    assert_eq!(audits[2]["findings"], document["findings"]);
 
-    let events = list(&document["events"]);
+    let events = list(&audits[1]["events"]);
     let kinds: BTreeSet<&str> = events.iter().map(|event| text(&event["cause"]["kind"])).collect();
     let four = ["client_added", "client_removed", "client_scopes_changed", "role_permissions_changed"];
     assert_eq!((events.len(), kinds), (4, BTreeSet::from(four)));
 
     for kind in four {
         let series = format!("scopewarden_drift_events_total{{cause=\"{kind}\",org=\"{org}\"}}");
-        assert_eq!(document["metrics"][&series], 1.0, "{series}");
+        // The role's change is taken back in the end.
+        let times = if kind == "role_permissions_changed" { 2.0 } else { 1.0 };
+        assert_eq!(document["metrics"][&series], times, "{series}");
     }
     let none = format!("scopewarden_drift_events_total{{cause=\"role_removed\",org=\"{org}\"}}");
     assert_eq!(document["metrics"][&none], 0.0);
@@ -155,6 +160,42 @@ fn each_event_arrives_as_one_verified_alert() {
 }
 
 #[test]
+fn who_did_it_is_named_and_what_people_decide_is_heeded() {
+    let document = document("1");
+    for event in list(&document["audits"][1]["events"]) {
+        let actor = &event["actor"];
+        assert_eq!((&actor["certainty"], &actor["name"]), (&"exact".into(), &"Ada Miller".into()), "{event}");
+        assert_eq!(actor["remote_ip"], "203.0.113.7");
+    }
+    let kinds: Vec<&str> = list(&document["decisions"]).iter().map(|one| text(&one["kind"])).collect();
+    assert_eq!(kinds, ["approve", "mute"]);
+    let open = |uid: &Value| list(&document["findings"]).iter().find(|finding| finding["uid"] == *uid);
+    let [approval, mute] = &list(&document["decisions"])[..] else { panic!("two decisions") };
+    for cover in list(&approval["covers"]) {
+        assert_eq!(open(&cover["uid"]).unwrap()["approved"], true);
+    }
+    for cover in list(&mute["covers"]) {
+        assert_eq!(open(&cover["uid"]).unwrap()["muted"], true);
+    }
+
+    let [remedy] = &list(&document["audits"][2]["events"])[..] else { panic!("one event") };
+    assert_eq!(
+        (&remedy["cause"]["kind"], &remedy["actor"]["name"]),
+        (&"role_permissions_changed".into(), &"Sam Okafor".into())
+    );
+    let alerts = list(&document["alerts"]);
+    let of =
+        |kind: &str| alerts.iter().filter(|alert| alert["type"] == kind).map(|alert| text(&alert["summary"]));
+    let resolved: BTreeSet<&str> = of("finding.resolved").collect();
+    for opened in of("finding.opened").filter(|summary| summary.contains("directory:user:delete")) {
+        assert!(
+            resolved.contains(opened.replace("opened: ", "resolved: ").as_str()),
+            "{opened} in {resolved:?}"
+        );
+    }
+}
+
+#[test]
 fn one_refusal_is_proven_and_one_is_missing() {
     let document = document("1");
     let probe = |operation: &str| {
@@ -183,6 +224,10 @@ fn told_into_a_pipe_it_is_plain_text() {
         "scopewarden_drift_events_total",
         "DELETE /api/v2/users/{userId} was not refused.",
         "DELETE /api/v2/authorization/roles/{roleId}",
+        "by Ada Miller (user) from 203.0.113.7",
+        "CHG-1042",
+        "muted",
+        "by Sam Okafor (user)",
     ] {
         assert!(story.contains(told), "{told} is not in:\n{story}");
     }

@@ -28,7 +28,7 @@ const STEPS: [(i64, &str, &str); 8] = [
     (5, "probes", include_str!("../../migrations/0005_probes.sql")),
     (6, "decisions", include_str!("../../migrations/0006_decisions.sql")),
     (7, "attributions", include_str!("../../migrations/0007_attributions.sql")),
-    (9, "telling", include_str!("../../migrations/0009_telling.sql")),
+    (8, "telling", include_str!("../../migrations/0008_telling.sql")),
 ];
 
 /// The version of the schema that this program reads and writes.

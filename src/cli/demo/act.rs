@@ -1,11 +1,12 @@
-//! One act of the story: an audit, its alerts sent out, and what the metrics show after it.
+//! One act of the story: an audit, its alerts sent out, and what the metrics show after it; or what people decide.
 //!
-//! Enters: the stage's configuration. Leaves: an [`Act`] for each audit. Must never: audit by other means than the
-//! daemon does; only the schedule is missing here.
+//! Enters: the stage's configuration. Leaves: an [`Act`] for each audit, a [`Decided`] for decisions. Must never: audit or
+//! decide by other means than the daemon and the commands do; only the schedule is missing here.
 
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -13,10 +14,18 @@ use super::{
     series::{self, Values},
 };
 use crate::{
-    audit::{Auditor, Report},
+    audit::{
+        Addressing, Auditor, Report,
+        deciding::{self, Request},
+    },
     config::Config,
     daemon::{clock, delivery, lock},
-    domain::{checks::CHECKS, probe::Observation},
+    domain::{
+        decision::{Decision, desk::Terms},
+        event::Event,
+        finding::Finding,
+        probe::Observation,
+    },
     probe::{Declarations, Inspector},
     store::Store,
     telemetry::Metrics,
@@ -50,6 +59,34 @@ pub(super) struct Act {
     pub(super) metrics: Values,
 }
 
+/// What people decided, and what came of it.
+pub(super) struct Decided {
+    /// In order.
+    pub(super) decisions: Vec<Decision>,
+    /// What the receiver got.
+    pub(super) alerts: Vec<Alert>,
+}
+
+/// Who decides in the story, why, and for how long.
+pub(super) struct Reasons {
+    pub(super) owner: &'static str,
+    pub(super) reason: &'static str,
+    pub(super) ticket: Option<&'static str>,
+    pub(super) days: i64,
+}
+
+impl Reasons {
+    fn terms(&self, now: DateTime<Utc>) -> Terms {
+        Terms {
+            id: deciding::new_id(),
+            owner: self.owner.to_owned(),
+            reason: self.reason.to_owned(),
+            ticket: self.ticket.map(str::to_owned),
+            expires: Some(now + TimeDelta::days(self.days)),
+        }
+    }
+}
+
 impl Audits {
     /// Takes the lock, opens the database, and asks the platform which organisation this is.
     pub(super) async fn prepare(config: &Config) -> anyhow::Result<Self> {
@@ -58,7 +95,7 @@ impl Audits {
         let store = Store::open(&config.storage.path).await?;
         let metrics = Arc::new(Metrics::new());
         let receivers: Vec<String> = config.receivers.iter().map(|receiver| receiver.name.clone()).collect();
-        let checks: Vec<_> = CHECKS.iter().map(|check| (check.id, check.severity)).collect();
+        let checks: Vec<_> = config.every_check().collect();
         metrics.preset(std::slice::from_ref(&org.name), &receivers, &checks);
         let receivers = delivery::receivers(config)?;
         let mut auditor = Auditor::new(config, org, store.clone(), Arc::clone(&metrics))?;
@@ -83,6 +120,31 @@ impl Audits {
             metrics: series::read(&self.metrics.render()),
             report,
         })
+    }
+
+    /// Approves a change and mutes a finding, as `approve` and `findings mute` do, and sends what is to be sent.
+    pub(super) async fn decide(
+        &self,
+        config: &Config,
+        report: &Report,
+        (event, approval): (&Event, &Reasons),
+        (finding, mute): (&Finding, &Reasons),
+        receiver: &mut Receiver,
+    ) -> anyhow::Result<Decided> {
+        let (store, org) = (&self.store, report.org.as_str());
+        let addressing = Addressing::of(config);
+        let now = clock::now();
+        let asked = deciding::asked(store, org, &report.audit, event.clone()).await?;
+        let requests = [
+            Request::Approve(Box::new(asked), approval.terms(now)),
+            Request::Mute(vec![finding.uid.clone()], mute.terms(now)),
+        ];
+        let mut decisions = Vec::new();
+        for request in requests {
+            decisions.extend(deciding::decide(store, &addressing, org, request, now).await?.decision);
+        }
+        delivery::flush(store, &self.receivers, &self.metrics, DELIVERY_LIMIT).await?;
+        Ok(Decided { decisions, alerts: receiver.drain() })
     }
 
     /// Tries out with clients' own tokens what the platform refuses.

@@ -55,6 +55,14 @@ impl Administrator {
         Ok(())
     }
 
+    /// From now on it writes in the name of a person, from where that person sits: the platform's audit log keeps both.
+    pub(super) async fn act_as(&self, (name, address): (&str, &str)) -> anyhow::Result<()> {
+        let person = json!({ "id": format!("user-{}", name.to_lowercase().replace(' ', "-")), "name": name });
+        let settings = json!({ "acting_user": person, "remote_ip": address });
+        self.call(Method::PUT, "/_simulator/settings", Some(settings)).await?;
+        Ok(())
+    }
+
     /// Its access token: a secret of the simulated organisation, for people who want to try a change themselves.
     pub(super) fn token(&self) -> &str {
         &self.token
@@ -101,6 +109,24 @@ impl Administrator {
         let path = format!("/api/v2/authorization/roles/{subject}");
         self.call(Method::PATCH, &path, Some(json!({ "permissionPolicies": policies }))).await?;
         let told = format!("The role {name} gains {}.", permissions.join(" and "));
+        Ok(Change { told, kind: CauseKind::RolePermissionsChanged, subject })
+    }
+
+    /// Takes permissions out of a role again.
+    pub(super) async fn narrow_role(&self, name: &str, permissions: &[&str]) -> anyhow::Result<Change> {
+        let role = self.role(name).await?;
+        let mut policies = role["permissionPolicies"].as_array().cloned().unwrap_or_default();
+        policies.retain(|policy| {
+            let part = |field: &str| policy[field].as_str().unwrap_or_default().to_owned();
+            let actions = policy["actionSet"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            let begin = format!("{}:{}", part("domain"), part("entityName"));
+            let named: Vec<String> = actions.map(|action| format!("{begin}:{action}")).collect();
+            named.iter().any(|permission| !permissions.contains(&permission.as_str()))
+        });
+        let subject = id_of(&role)?.to_owned();
+        let path = format!("/api/v2/authorization/roles/{subject}");
+        self.call(Method::PATCH, &path, Some(json!({ "permissionPolicies": policies }))).await?;
+        let told = format!("The role {name} loses {} again.", permissions.join(" and "));
         Ok(Change { told, kind: CauseKind::RolePermissionsChanged, subject })
     }
 

@@ -7,10 +7,11 @@ use std::{cmp::Reverse, collections::BTreeSet, io, sync::Arc};
 
 use super::{
     page::{Look, Page},
-    words::{count, list, plural},
+    words::{count, list, plural, upper},
 };
 use crate::domain::{
     DivisionRef, Severity,
+    attribution::Attribution,
     event::{Affected, CauseKind, Event, Gain},
     finding::Finding,
     message, privilege,
@@ -33,6 +34,9 @@ pub(super) fn event(
     let severity = page.severity(event.severity);
     let headline = page.paint(Look::Bold, &headline(event));
     page.entry(&severity, LABELS, &headline)?;
+    if let Some(words) = event.actor.as_ref().map(Attribution::words).filter(|words| !words.is_empty()) {
+        page.entry("", LABELS, &format!("{}.", upper(words.trim_start_matches(", "))))?;
+    }
     reasons(page, event)?;
     let mut clients: Vec<&Affected> = event.clients.iter().collect();
     clients.sort_by_key(|client| &client.name);
@@ -51,7 +55,7 @@ pub(super) fn event(
 }
 
 /// What happened, in one sentence.
-fn headline(event: &Event) -> String {
+pub(super) fn headline(event: &Event) -> String {
     let (cause, name) = (&event.cause, &event.cause.subject.name);
     match cause.kind {
         CauseKind::RolePermissionsChanged if cause.permissions.removed.is_empty() => {
@@ -59,6 +63,10 @@ fn headline(event: &Event) -> String {
             let added = plural(cause.permissions.added.len(), "permission");
             let clients = plural(gainers, "client");
             format!("The role {name} gained {added}, and with it {clients} that nobody touched.")
+        }
+        CauseKind::RolePermissionsChanged if cause.permissions.added.is_empty() => {
+            let lost = plural(cause.permissions.removed.len(), "permission");
+            format!("The role {name} lost {lost}.")
         }
         CauseKind::ClientScopesChanged => {
             let changed = |side: &str| cause.details.get("scopes").and_then(|scopes| scopes[side].as_array());

@@ -1,11 +1,11 @@
-//! `demo`: a small organisation, audited twice, with four changes in between.
+//! `demo`: a small organisation, audited three times, with four changes, two decisions and a remedy in between.
 //!
 //! Enters: a seed. Leaves: a story on standard output (or one JSON document), and an exit code that says whether all
 //! of it came true. Must never: show a result that did not come out of an audit, the outbox or the metrics; leave
 //! anything behind.
 //!
-//! `stage` sets up, `act` audits and delivers, `administrator` makes the changes; `tell` and `explain` write it down
-//! on a `page`, and `promises` says whether it came true.
+//! `stage` sets up, `act` audits, decides and delivers, `administrator` makes the changes; `tell` and `explain` write it
+//! down on a `page`, and `promises` says whether it came true.
 
 mod act;
 mod administrator;
@@ -20,12 +20,13 @@ mod words;
 
 use std::{io, sync::Arc};
 
+use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    act::{Act, Audits},
+    act::{Act, Audits, Decided, Reasons},
     administrator::Administrator,
     page::Page,
     receiver::Alert,
@@ -37,7 +38,12 @@ use super::{Exit, output::Output, run::stop_on_signals};
 use crate::{
     audit::Report,
     daemon::{Daemon, clock},
-    domain::{event::Event, finding::Finding, probe::Observation},
+    domain::{
+        decision::Decision,
+        event::{CauseKind, Event},
+        finding::Finding,
+        probe::Observation,
+    },
 };
 
 /// The role that silently gives its clients more, and what it gains.
@@ -49,10 +55,21 @@ const EVERY_SCOPE: &str = "Workforce_Dashboard";
 const NEW_ADMIN: &str = "Hotfix_Integration_tmp";
 /// The client that goes.
 const DELETED: &str = "Test_do_not_use";
+/// Who makes the four changes, and from where.
+const BUSY: (&str, &str) = ("Ada Miller", "203.0.113.7");
+/// Who takes one of them back.
+const CAREFUL: (&str, &str) = ("Sam Okafor", "198.51.100.24");
+/// Why one change is accepted, and one finding is not to be heard of for a while.
+const APPROVAL: Reasons =
+    Reasons { owner: "workforce@contoso.example", reason: "", ticket: Some("CHG-1042"), days: 90 };
+const MUTE: Reasons =
+    Reasons { owner: "secops@contoso.example", reason: "the vendor writes it", ticket: None, days: 14 };
+/// The check whose finding is muted, of the client that appeared.
+const MUTED_CHECK: &str = "missing-description";
 /// The role that a person is invited to widen.
 const INVITED_ROLE: &str = "Bot author";
 
-/// Shows what it does: a simulated organisation, two audits, and what changed between them
+/// Shows what it does: a simulated organisation, three audits, what changed between them, and what people decide
 ///
 /// Nothing else is needed, and nothing leaves this machine. Without --once it stays up after the story, audits every
 /// minute, and shows alerts as they arrive.
@@ -76,9 +93,10 @@ pub(super) struct Arguments {
 #[derive(Serialize)]
 struct Document<'a> {
     org: &'a str,
-    audits: [&'a Report; 2],
+    audits: [&'a Report; 3],
     events: Vec<&'a Event>,
     findings: &'a [Arc<Finding>],
+    decisions: &'a [Decision],
     alerts: Vec<&'a Alert>,
     metrics: &'a Values,
     probes: &'a [Observation],
@@ -109,12 +127,13 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     Ok(if kept { Exit::Fine } else { Exit::Failed })
 }
 
-/// Two audits and the changes between them. Returns whether everything came true.
+/// Three audits, and what is changed and decided between them. Returns whether everything came true.
 async fn play(stage: &mut Stage, admin: &Administrator, page: &mut Page, json: bool) -> anyhow::Result<bool> {
     let mut audits = Audits::prepare(&stage.config).await?;
     tell::prologue(page)?;
     let before = audits.act(&mut stage.receiver).await?;
     tell::baseline(page, &audits.organisation, &before)?;
+    admin.act_as(BUSY).await?;
     let changes = [
         admin.widen_role(WIDENED_ROLE, &NEW_PERMISSIONS).await?,
         admin.give_every_scope(EVERY_SCOPE).await?,
@@ -123,33 +142,59 @@ async fn play(stage: &mut Stage, admin: &Administrator, page: &mut Page, json: b
     ];
     tell::changes(page, &changes)?;
     let after = audits.act(&mut stage.receiver).await?;
-    let probes = audits.probe(&stage.config).await?;
-    audits.close().await;
     tell::drift(page, &before, &after)?;
-    tell::probes(page, &probes)?;
-    tell::metrics(page, &before, &after)?;
-    if json {
-        print(&before, &after, &probes)?;
-    }
     let holders = admin.holders(WIDENED_ROLE).await?;
+    let probes = audits.probe(&stage.config).await?;
+    tell::probes(page, &probes)?;
+
+    let (event, finding) = (accepted(&after)?, muted(&after)?);
+    let (approval, mute) = ((event, &APPROVAL), (finding, &MUTE));
+    let decided = audits.decide(&stage.config, &after.report, approval, mute, &mut stage.receiver).await?;
+    admin.act_as(CAREFUL).await?;
+    let remedy = admin.narrow_role(WIDENED_ROLE, &NEW_PERMISSIONS).await?;
+    let end = audits.act(&mut stage.receiver).await?;
+    audits.close().await;
+    tell::decisions(page, (event, finding), &decided, &remedy, (&after, &end))?;
+    tell::metrics(page, &before, &end)?;
+    if json {
+        print([&before, &after, &end], &decided, &probes)?;
+    }
     let mut broken = promises::broken(&before, &after, &changes, &holders);
     broken.extend(promises::unproven(&probes));
+    broken.extend(promises::unattributed(&after, BUSY.0));
+    broken.extend(promises::undecided((event, finding), &decided, &end));
+    broken.extend(promises::unresolved(&after, &end, &remedy, CAREFUL.0));
     if !broken.is_empty() {
         tell::broken(&mut Page::standard_error(), &broken)?;
     }
     Ok(broken.is_empty())
 }
 
-fn print(before: &Act, after: &Act, probes: &[Observation]) -> io::Result<()> {
-    let acts = [before, after];
+/// The change that is approved.
+fn accepted(after: &Act) -> anyhow::Result<&Event> {
+    let found = after.report.events.iter().find(|event| event.cause.kind == CauseKind::ClientScopesChanged);
+    found.context("the second audit saw no client's scopes change")
+}
+
+/// The finding that is muted.
+fn muted(after: &Act) -> anyhow::Result<&Finding> {
+    let findings = after.report.findings.iter().map(Arc::as_ref);
+    let found = findings.filter(|finding| finding.check == MUTED_CHECK && finding.client.name == NEW_ADMIN);
+    found.last().with_context(|| format!("{MUTED_CHECK} does not fail {NEW_ADMIN}"))
+}
+
+fn print(acts: [&Act; 3], decided: &Decided, probes: &[Observation]) -> io::Result<()> {
+    let [before, after, end] = acts;
+    let sent = [&before.alerts, &after.alerts, &decided.alerts, &end.alerts];
     let mut out = Output::new();
     out.json(&Document {
         org: ORG,
         audits: acts.map(|act| &act.report),
         events: acts.iter().flat_map(|act| &act.report.events).collect(),
-        findings: &after.report.findings,
-        alerts: acts.iter().flat_map(|act| &act.alerts).collect(),
-        metrics: &after.metrics,
+        findings: &end.report.findings,
+        decisions: &decided.decisions,
+        alerts: sent.into_iter().flatten().collect(),
+        metrics: &end.metrics,
         probes,
     })?;
     out.flush()

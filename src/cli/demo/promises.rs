@@ -1,13 +1,21 @@
 //! Whether the story came true.
 //!
-//! Enters: both acts, the changes that were made, and who holds the widened role by the organisation's own records.
+//! Enters: the acts, the changes that were made, what was decided, and who holds the widened role by the organisation's own records.
 //! Leaves: every promise that was not kept. Must never: take an audit's word for what the organisation is.
 
 use std::collections::BTreeSet;
 
-use super::{act::Act, administrator::Change};
+use super::{
+    NEW_PERMISSIONS,
+    act::{Act, Decided},
+    administrator::Change,
+    receiver::Alert,
+};
 use crate::domain::{
+    attribution::Certainty,
+    decision::Kind,
     event::{CauseKind, Event},
+    finding::Finding,
     probe::{Observation, Verdict},
 };
 
@@ -76,6 +84,68 @@ pub(super) fn unproven(probes: &[Observation]) -> Vec<String> {
     };
     let broken = promised.into_iter().filter(|(operation, verdict, _)| !is_kept(operation, *verdict));
     broken.map(|(_, _, what)| what.to_owned()).collect()
+}
+
+/// Changes that were not put down to the person who made them.
+pub(super) fn unattributed(after: &Act, person: &str) -> Vec<String> {
+    let is_named = |event: &&Event| {
+        event
+            .actor
+            .as_ref()
+            .is_some_and(|actor| actor.certainty == Certainty::Exact && actor.name.as_deref() == Some(person))
+    };
+    let events = after.report.events.iter().filter(|event| !is_named(event));
+    events.map(|event| format!("{person} is named as who did this: {}", event.cause.subject.name)).collect()
+}
+
+/// What did not follow from the decisions: an alert that ends for each, and the third audit that heeds them.
+pub(super) fn undecided((event, finding): (&Event, &Finding), decided: &Decided, end: &Act) -> Vec<String> {
+    let mut broken = Vec::new();
+    let mut promise = |kept: bool, what: String| {
+        if !kept {
+            broken.push(what);
+        }
+    };
+    let kinds: Vec<Kind> = decided.decisions.iter().map(|decision| decision.kind).collect();
+    promise(kinds == [Kind::Approve, Kind::Mute], "both decisions are recorded".to_owned());
+    let is_resolved = |alert: &Alert| alert.kind == "finding.resolved" && alert.verified;
+    promise(
+        decided.alerts.len() > 1 && decided.alerts.iter().all(is_resolved),
+        "what was decided upon ends its alerts".to_owned(),
+    );
+    let now = end.report.findings.iter().find(|open| open.uid == finding.uid);
+    promise(now.is_some_and(|open| open.muted), format!("{} stays open and muted", finding.title));
+    let subject = event.cause.subject.id.as_str();
+    let covered = end.report.findings.iter().filter(|open| open.client.id.as_str() == subject);
+    promise(
+        covered.into_iter().any(|open| open.marks.approved && !open.is_due()),
+        "the approval covers what the change had opened".to_owned(),
+    );
+    broken
+}
+
+/// What taking the change back did not bring: one event by the person who did it, and the end of each alert.
+pub(super) fn unresolved(before: &Act, end: &Act, remedy: &Change, person: &str) -> Vec<String> {
+    let mut broken = unattributed(end, person);
+    let mut promise = |kept: bool, what: String| {
+        if !kept {
+            broken.push(what);
+        }
+    };
+    let [event] = &end.report.events[..] else {
+        promise(false, format!("the third audit explains this alone: {}", remedy.told));
+        return broken;
+    };
+    let is_it = (event.cause.kind, event.cause.subject.id.as_str()) == (remedy.kind, remedy.subject.as_str());
+    promise(is_it, format!("the third audit explains this: {}", remedy.told));
+    let opened = before.alerts.iter().filter(|alert| alert.kind == "finding.opened");
+    let opened = opened.filter(|alert| NEW_PERMISSIONS.iter().any(|gained| alert.summary.contains(gained)));
+    let resolved = end.alerts.iter().filter(|alert| alert.kind == "finding.resolved" && alert.verified);
+    let (opened, resolved) = (opened.count(), resolved.count());
+    promise(opened > 0 && opened == resolved, format!("{opened} alerts were opened and {resolved} end"));
+    promise(end.report.complete, "the third audit sees everything".to_owned());
+    promise(end.undelivered == 0, "every alert of the third audit is delivered".to_owned());
+    broken
 }
 
 #[cfg(test)]

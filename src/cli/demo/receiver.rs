@@ -37,7 +37,6 @@ pub(super) struct Alert {
     #[serde(skip)]
     pub(super) severity: Option<Severity>,
     /// One sentence.
-    #[serde(skip)]
     pub(super) summary: String,
 }
 

@@ -1,4 +1,4 @@
-//! The story in six chapters.
+//! The story in seven chapters.
 //!
 //! Enters: what the audits, the administrator and the receiver really did. Leaves: text on the page. Must never: tell
 //! anything that is not in these.
@@ -8,17 +8,18 @@ use std::{cmp::Reverse, collections::BTreeSet, io, net::SocketAddr, path::Path, 
 use chrono::{DateTime, Utc};
 
 use super::{
-    act::Act,
+    act::{Act, Decided},
     administrator::Change,
     explain::{self, LABELS},
     page::{Look, Page},
     receiver::Alert,
     series,
     stage::{ORG, PROBED},
-    words::{list, plural},
+    words::{list, plural, upper},
 };
 use crate::domain::{
     checks::CHECKS,
+    decision::{Kind, Mark},
     event::Event,
     finding::Finding,
     privilege,
@@ -29,9 +30,10 @@ use crate::domain::{
 const MOST_IMPORTANT: usize = 5;
 
 /// The families of metrics that the story is about.
-const FAMILIES: [&str; 4] = [
+const FAMILIES: [&str; 5] = [
     "scopewarden_drift_events_total",
     "scopewarden_findings_open",
+    "scopewarden_findings_decided",
     "scopewarden_oauth_clients",
     "scopewarden_delivery_attempts_total",
 ];
@@ -39,8 +41,8 @@ const FAMILIES: [&str; 4] = [
 pub(super) fn prologue(page: &mut Page) -> io::Result<()> {
     page.gap()?;
     page.paragraph(
-        "A contact centre of some years, its OAuth clients audited twice, and four changes in between. The \
-         organisation is simulated, on this machine; the audits, the database, the alerts, their signatures and the \
+        "A contact centre of some years: its OAuth clients are audited, four things change, people decide, and one change \
+         is taken back. The organisation is simulated, on this machine; the audits, the database, the alerts, their signatures and the \
          metrics are real.",
     )
 }
@@ -180,9 +182,60 @@ fn tried(count: usize) -> String {
 }
 
 /// Chapter 5.
+pub(super) fn decisions(
+    page: &mut Page,
+    (event, finding): (&Event, &Finding),
+    decided: &Decided,
+    remedy: &Change,
+    (before, after): (&Act, &Act),
+) -> io::Result<()> {
+    page.heading("5 · What people decide")?;
+    page.paragraph(
+        "Not every change is a mistake. An approval accepts this very change while it stands, a mute silences a finding \
+         while it says the same; both have an owner and an end:",
+    )?;
+    page.gap()?;
+    let words = |kind: Kind| {
+        decided
+            .decisions
+            .iter()
+            .filter(move |decision| decision.kind == kind)
+            .map(Mark::of)
+            .map(|mark| mark.words())
+    };
+    for (kind, label, about) in [
+        (Kind::Approve, "approved", explain::headline(event)),
+        (Kind::Mute, "muted", format!("{} ({}).", finding.title, finding.check)),
+    ] {
+        for said in words(kind) {
+            let label = page.paint(Look::Good, label);
+            page.entry(&label, LABELS, &format!("{about} {}.", upper(&said)))?;
+        }
+    }
+    page.gap()?;
+    page.paragraph("Their alerts end by it, and say why:")?;
+    alerts(page, &decided.alerts)?;
+    page.gap()?;
+    page.paragraph(&format!(
+        "The other change is taken back. {} The third audit sees it, and what it had opened is resolved:",
+        remedy.told
+    ))?;
+    page.gap()?;
+    let (old, new) = (&before.report.findings, &after.report.findings);
+    let (mut opened, mut resolved) = (missing_from(old, new), missing_from(new, old));
+    for event in explain::most_severe_first(&after.report.events) {
+        explain::event(page, event, &take(&mut opened, event), &take(&mut resolved, event))?;
+    }
+    explain::findings(page, &opened, &resolved)?;
+    page.gap()?;
+    page.paragraph("Each alert that was opened is closed by one with the same finding in it:")?;
+    alerts(page, &after.alerts)
+}
+
+/// Chapter 6.
 pub(super) fn metrics(page: &mut Page, before: &Act, after: &Act) -> io::Result<()> {
-    page.heading("5 · What Prometheus sees")?;
-    page.paragraph(&format!("Series that moved between the two audits, all with org=\"{ORG}\":"))?;
+    page.heading("6 · What Prometheus sees")?;
+    page.paragraph(&format!("Series that moved from the first audit to the last, all with org=\"{ORG}\":"))?;
     let moved = series::moved(&before.metrics, &after.metrics, &FAMILIES);
     let labels: Vec<String> = moved.iter().map(|series| without_org(series.labels)).collect();
     let column = labels.iter().map(String::len).max().unwrap_or_default() + 2;
@@ -201,9 +254,9 @@ pub(super) fn metrics(page: &mut Page, before: &Act, after: &Act) -> io::Result<
     Ok(())
 }
 
-/// Chapter 6, for a demonstration that ends here.
+/// Chapter 7, for a demonstration that ends here.
 pub(super) fn farewell(page: &mut Page, program: &str) -> io::Result<()> {
-    page.heading("6 · Where to look next")?;
+    page.heading("7 · Where to look next")?;
     page.paragraph("The same, staying up: pages, /metrics, an audit every minute, and changes of your own:")?;
     page.verbatim(&format!("{program} demo"))?;
     page.gap()?;
@@ -233,11 +286,11 @@ pub(super) struct Offer<'a> {
     pub(super) role: (&'a str, &'a str),
 }
 
-/// Chapter 6, for a demonstration that stays up.
+/// Chapter 7, for a demonstration that stays up.
 pub(super) fn stay(page: &mut Page, offer: &Offer<'_>) -> io::Result<()> {
     let Offer { program, config, web, platform, token, role: (role, role_name) } = offer;
     let config = config.display();
-    page.heading("6 · Where to look next")?;
+    page.heading("7 · Where to look next")?;
     page.paragraph("The daemon is up now and audits at second 0 of every minute.")?;
     page.gap()?;
     for (label, url) in [
@@ -250,7 +303,15 @@ pub(super) fn stay(page: &mut Page, offer: &Offer<'_>) -> io::Result<()> {
     page.gap()?;
     page.paragraph("In another terminal, beside the running daemon:")?;
     page.verbatim(&format!("export SCOPEWARDEN_CONFIG={config}"))?;
-    for command in ["clients", "findings list", "access Reporting_Engine", "probe", "diff", "verify"] {
+    for command in [
+        "clients",
+        "findings list --due",
+        "approvals list",
+        "access Reporting_Engine",
+        "probe",
+        "diff",
+        "verify",
+    ] {
         page.verbatim(&format!("{program} {command}"))?;
     }
     page.gap()?;
@@ -286,7 +347,7 @@ pub(super) fn broken(page: &mut Page, promises: &[String]) -> io::Result<()> {
 fn effort(act: &Act) -> String {
     let report = &act.report;
     let time = report.timings_ms;
-    let ms = time.recall + time.collect + time.analyse + time.record;
+    let ms = time.recall + time.collect + time.analyse + time.attribute + time.record;
     let calls = plural(usize::try_from(report.api_calls).unwrap_or_default(), "API call");
     let seen = if report.complete { "saw everything" } else { "did not see everything" };
     format!("The audit {seen} with {calls} in {ms} ms")

@@ -36,6 +36,12 @@ pub(super) fn count(number: usize) -> String {
     grouped
 }
 
+/// With a capital letter first.
+pub(super) fn upper(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

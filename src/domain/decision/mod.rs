@@ -294,7 +294,8 @@ pub struct Mark {
 }
 
 impl Mark {
-    fn of(decision: &Decision) -> Self {
+    /// As a finding shows it.
+    pub fn of(decision: &Decision) -> Self {
         Self {
             id: decision.id.clone(),
             kind: decision.kind,

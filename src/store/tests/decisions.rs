@@ -296,6 +296,16 @@ async fn a_file_of_version_5_is_brought_up_to_date_and_still_verifies() {
     for statement in [
         "DROP TABLE decision_entry",
         "DROP INDEX finding_by_uid",
+        "DROP TABLE attribution",
+        "DROP TABLE attribution_pending",
+        "DROP TABLE secret_log",
+        "DROP TABLE secret_issued",
+        "DROP TABLE told",
+        "DROP TABLE told_thing",
+        "DROP TABLE told_dead",
+        "DROP INDEX audit_complete",
+        "DROP INDEX delivery_untold",
+        "ALTER TABLE delivery DROP COLUMN death_told",
         "DELETE FROM _sqlx_migrations WHERE version >= 6",
     ] {
         sqlx::query(statement).execute(&old).await.unwrap();
