@@ -74,15 +74,15 @@ fn the_document_has_all_that_was_promised() {
     let document = document("1");
     let org = text(&document["org"]);
     let audits = list(&document["audits"]);
-    assert_eq!(audits.len(), 3);
+    assert_eq!(audits.len(), 4);
     assert!(audits.iter().all(|audit| audit["complete"] == true && audit["org"] == org));
     let baselines: Vec<&Value> = audits.iter().map(|audit| &audit["baseline"]).collect();
-    assert_eq!(baselines, [true, false, false]);
+    assert_eq!(baselines, [true, false, false, false]);
     assert_eq!(audits[0]["clients"], 20);
     assert!(list(&audits[0]["events"]).is_empty(), "the first audit has nothing to compare with");
     let all: Vec<&Value> = audits[1..].iter().flat_map(|audit| list(&audit["events"])).collect();
     assert_eq!(all, list(&document["events"]).iter().collect::<Vec<_>>());
-    assert_eq!(audits[2]["findings"], document["findings"]);
+    assert_eq!(audits[3]["findings"], document["findings"]);
 
     let events = list(&audits[1]["events"]);
     let kinds: BTreeSet<&str> = events.iter().map(|event| text(&event["cause"]["kind"])).collect();

@@ -1,4 +1,4 @@
-//! `demo`: a small organisation, audited three times, with four changes, two decisions and a remedy in between.
+//! `demo`: a small organisation, audited four times, with four changes, two decisions and a remedy in between.
 //!
 //! Enters: a seed. Leaves: a story on standard output (or one JSON document), and an exit code that says whether all
 //! of it came true. Must never: show a result that did not come out of an audit, the outbox or the metrics; leave
@@ -69,7 +69,7 @@ const MUTED_CHECK: &str = "missing-description";
 /// The role that a person is invited to widen.
 const INVITED_ROLE: &str = "Bot author";
 
-/// Shows what it does: a simulated organisation, three audits, what changed between them, and what people decide
+/// Shows what it does: a simulated organisation, four audits, what changed between them, and what people decide
 ///
 /// Nothing else is needed, and nothing leaves this machine. Without --once it stays up after the story, audits every
 /// minute, and shows alerts as they arrive.
@@ -93,7 +93,7 @@ pub(super) struct Arguments {
 #[derive(Serialize)]
 struct Document<'a> {
     org: &'a str,
-    audits: [&'a Report; 3],
+    audits: [&'a Report; 4],
     events: Vec<&'a Event>,
     findings: &'a [Arc<Finding>],
     decisions: &'a [Decision],
@@ -127,7 +127,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     Ok(if kept { Exit::Fine } else { Exit::Failed })
 }
 
-/// Three audits, and what is changed and decided between them. Returns whether everything came true.
+/// Four audits, and what is changed and decided between them. Returns whether everything came true.
 async fn play(stage: &mut Stage, admin: &Administrator, page: &mut Page, json: bool) -> anyhow::Result<bool> {
     let mut audits = Audits::prepare(&stage.config).await?;
     tell::prologue(page)?;
@@ -152,18 +152,23 @@ async fn play(stage: &mut Stage, admin: &Administrator, page: &mut Page, json: b
     let decided = audits.decide(&stage.config, &after.report, approval, mute, &mut stage.receiver).await?;
     admin.act_as(CAREFUL).await?;
     let remedy = admin.narrow_role(WIDENED_ROLE, &NEW_PERMISSIONS).await?;
+    let mended = audits.act(&mut stage.receiver).await?;
+    let again = audits.probe(&stage.config).await?;
     let end = audits.act(&mut stage.receiver).await?;
     audits.close().await;
-    tell::decisions(page, (event, finding), &decided, &remedy, (&after, &end))?;
+    tell::decisions(page, (event, finding), &decided)?;
+    tell::remedy(page, &remedy, (&after, &mended))?;
+    tell::proven(page, &again, (&mended, &end))?;
     tell::metrics(page, &before, &end)?;
     if json {
-        print([&before, &after, &end], &decided, &probes)?;
+        print([&before, &after, &mended, &end], &decided, &probes)?;
     }
     let mut broken = promises::broken(&before, &after, &changes, &holders);
     broken.extend(promises::unproven(&probes));
     broken.extend(promises::unattributed(&after, BUSY.0));
     broken.extend(promises::undecided((event, finding), &decided, &end));
-    broken.extend(promises::unresolved(&after, &end, &remedy, CAREFUL.0));
+    broken.extend(promises::unresolved(&after, &mended, &remedy, CAREFUL.0));
+    broken.extend(promises::unrefused(&probes, &again, &end));
     if !broken.is_empty() {
         tell::broken(&mut Page::standard_error(), &broken)?;
     }
@@ -183,9 +188,9 @@ fn muted(after: &Act) -> anyhow::Result<&Finding> {
     found.last().with_context(|| format!("{MUTED_CHECK} does not fail {NEW_ADMIN}"))
 }
 
-fn print(acts: [&Act; 3], decided: &Decided, probes: &[Observation]) -> io::Result<()> {
-    let [before, after, end] = acts;
-    let sent = [&before.alerts, &after.alerts, &decided.alerts, &end.alerts];
+fn print(acts: [&Act; 4], decided: &Decided, probes: &[Observation]) -> io::Result<()> {
+    let [before, after, mended, end] = acts;
+    let sent = [&before.alerts, &after.alerts, &decided.alerts, &mended.alerts, &end.alerts];
     let mut out = Output::new();
     out.json(&Document {
         org: ORG,

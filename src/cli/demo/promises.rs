@@ -148,6 +148,21 @@ pub(super) fn unresolved(before: &Act, end: &Act, remedy: &Change, person: &str)
     broken
 }
 
+/// What the probes still let through once the role has lost its power, and alerts of what they had proven that go on.
+pub(super) fn unrefused(first: &[Observation], again: &[Observation], end: &Act) -> Vec<String> {
+    let is_through = |probe: &&Observation| probe.verdict == Verdict::NotRefused;
+    let through = again.iter().filter(is_through);
+    let mut broken: Vec<String> =
+        through.map(|probe| format!("the platform refuses this again: {}", probe.operation)).collect();
+    let opened = first.iter().filter(is_through).count();
+    let resolved =
+        end.alerts.iter().filter(|alert| alert.kind == "finding.resolved" && alert.verified).count();
+    if resolved < opened || !end.report.complete || end.undelivered > 0 {
+        broken.push(format!("what {opened} operations proved is resolved ({resolved} alerts)"));
+    }
+    broken
+}
+
 #[cfg(test)]
 mod tests {
     use std::{collections::BTreeMap, sync::Arc};

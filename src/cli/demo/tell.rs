@@ -186,8 +186,6 @@ pub(super) fn decisions(
     page: &mut Page,
     (event, finding): (&Event, &Finding),
     decided: &Decided,
-    remedy: &Change,
-    (before, after): (&Act, &Act),
 ) -> io::Result<()> {
     page.heading("5 · What people decide")?;
     page.paragraph(
@@ -214,11 +212,16 @@ pub(super) fn decisions(
     }
     page.gap()?;
     page.paragraph("Their alerts end by it, and say why:")?;
-    alerts(page, &decided.alerts)?;
+    alerts(page, &decided.alerts)
+}
+
+/// Chapter 5 goes on: a change is taken back.
+pub(super) fn remedy(page: &mut Page, remedy: &Change, (before, after): (&Act, &Act)) -> io::Result<()> {
     page.gap()?;
     page.paragraph(&format!(
-        "The other change is taken back. {} The third audit sees it, and what it had opened is resolved:",
-        remedy.told
+        "The other change is taken back. {} The third audit sees it, and resolves what it had opened. What the operations above \
+         proved is a finding now, until they are tried again:",
+        remedy.told,
     ))?;
     page.gap()?;
     let (old, new) = (&before.report.findings, &after.report.findings);
@@ -227,8 +230,25 @@ pub(super) fn decisions(
         explain::event(page, event, &take(&mut opened, event), &take(&mut resolved, event))?;
     }
     explain::findings(page, &opened, &resolved)?;
+    alerts(page, &after.alerts)
+}
+
+/// The end of chapter 5: what was proven once is proven otherwise.
+pub(super) fn proven(
+    page: &mut Page,
+    again: &[Observation],
+    (before, after): (&Act, &Act),
+) -> io::Result<()> {
+    let refused = again.iter().filter(|probe| probe.verdict == Verdict::Refused).count();
+    let sent = again.iter().filter(|probe| probe.sent).count();
     page.gap()?;
-    page.paragraph("Each alert that was opened is closed by one with the same finding in it:")?;
+    page.paragraph(&format!(
+        "Tried again with the token of {PROBED}, {refused} of {} are refused. The fourth audit closes the rest by itself:",
+        plural(sent, "operation"),
+    ))?;
+    page.gap()?;
+    let (old, new) = (&before.report.findings, &after.report.findings);
+    explain::findings(page, &missing_from(old, new), &missing_from(new, old))?;
     alerts(page, &after.alerts)
 }
 

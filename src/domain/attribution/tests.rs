@@ -80,7 +80,7 @@ fn the_entry_with_the_same_delta_is_who_did_it() {
 #[test]
 fn two_who_touched_the_same_property_cannot_be_told_apart() {
     let entries = [
-        entry(3, "Bob", POWER, &[DELETE], &[]),
+        entry(3, "Bob", POWER, &[], &[DELETE]),
         entry(5, "Ada", POWER, &[], &[DELETE]),
         entry(6, "Ada", POWER, &[DELETE], &[DELETE, "x:y:z"]),
     ];
@@ -89,6 +89,18 @@ fn two_who_touched_the_same_property_cannot_be_told_apart() {
     assert_eq!(found.candidates[0].name.as_deref(), Some("Ada"));
     let alone = answer(&question(), &entries[1..], Read::Whole).unwrap();
     assert_eq!((alone.certainty, alone.candidates_total), (Certainty::Exact, 2));
+}
+
+#[test]
+fn who_did_only_the_opposite_did_not_do_it() {
+    let entries = [entry(3, "Bob", POWER, &[DELETE], &[]), entry(5, "Ada", POWER, &[], &[DELETE])];
+    let found = answer(&question(), &entries, Read::Whole).unwrap();
+    assert_eq!((found.certainty, found.name.as_deref()), (Certainty::Exact, Some("Ada")));
+    // Nobody is seen to have done it: then the opposite is all that there is to look at.
+    let found = answer(&question(), &entries[..1], Read::Whole).unwrap();
+    assert_eq!((found.certainty, found.candidates_total), (Certainty::WithinWindow, 1));
+    let more = [entry(3, "Bob", POWER, &[DELETE], &["x:y:z"]), entries[1].clone()];
+    assert_eq!(answer(&question(), &more, Read::Whole).unwrap().certainty, Certainty::WithinWindow);
 }
 
 #[test]
@@ -252,7 +264,8 @@ proptest! {
                     let could = entry.entities.contains("r")
                         && question.window.holds(entry.at)
                         && entry.action == "Update"
-                        && entry.changes.iter().all(|change| change.property == POWER);
+                        && entry.changes.iter().all(|change| change.property == POWER)
+                        && !entry.changes.iter().any(|change| change.old == [DELETE] && change.new.is_empty());
                     let same = entry.actor.as_ref().is_some_and(|actor| actor.id == found.id);
                     prop_assert!(!could || same, "{entry:?} could be it too");
                 }

@@ -4,8 +4,9 @@
 //! nothing (yet).
 //!
 //! An entry *agrees* if its old and new values hold the whole delta, *may* be it if it tells no values, some of them, or
-//! names a property like the one that changed, and is *another* change otherwise. Where one agrees, entries about other
-//! properties than its own, and than what changed, are no candidates. What is left is exact if it has one actor and none was missed.
+//! names a property like the one that changed, and is *another* change otherwise; one that only did the opposite *opposes*
+//! it. Where one agrees, entries that oppose it are no candidates (who added cannot have removed), nor are those about
+//! other properties than its own, and than what changed. What is left is exact if it has one actor and none was missed.
 
 use std::collections::BTreeSet;
 
@@ -26,6 +27,7 @@ pub enum Read {
 /// How well an entry explains the delta.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fit {
+    Opposes,
     Another,
     May,
     Agrees,
@@ -45,12 +47,12 @@ pub fn answer(question: &Question, entries: &[Entry], read: Read) -> Option<Attr
         .flat_map(|(_, entry)| entry.changes.iter().map(|change| plain(&change.property)))
         .collect();
     if !settled.is_empty() {
-        possible.retain(|(_, entry)| {
+        possible.retain(|(fit, entry)| {
             let same = |change: &Change| {
                 settled.contains(&plain(&change.property))
                     || is_like(&change.property, &question.terms.fields)
             };
-            entry.changes.is_empty() || entry.changes.iter().any(same)
+            *fit != Fit::Opposes && (entry.changes.is_empty() || entry.changes.iter().any(same))
         });
     }
     // The last writer that explains it best.
@@ -138,6 +140,16 @@ fn fit(question: &Question, entry: &Entry) -> Fit {
         && wanted_out.iter().all(|term| has(&removed, term))
     {
         return Fit::Agrees;
+    }
+    let opposite = |values: &BTreeSet<&str>, wanted: &BTreeSet<String>| {
+        values.iter().all(|value| wanted.contains(*value))
+    };
+    if known
+        && opposite(&added, wanted_out)
+        && opposite(&removed, wanted_in)
+        && added.len() + removed.len() > 0
+    {
+        return Fit::Opposes;
     }
     let some = wanted_in.iter().any(|term| has(&added, term))
         || wanted_out.iter().any(|term| has(&removed, term))
