@@ -23,8 +23,17 @@ use serde_json::Value;
 use query::Query;
 
 /// Series that neither a rule nor the dashboard uses, each with the reason.
-const UNWATCHED: [(&str, &str); 1] =
-    [("scopewarden_leader", "always 1 with SQLite: there is nothing to see")];
+const UNWATCHED: [(&str, &str); 3] = [
+    ("scopewarden_leader", "always 1 with SQLite: there is nothing to see"),
+    (
+        "scopewarden_attributions_total",
+        "an answer beside each alert: nothing is to be done about one that is unknown",
+    ),
+    (
+        "scopewarden_alerts_unheard_total",
+        "routes leave out what they are told to; check-config warns of more",
+    ),
+];
 
 fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path))
