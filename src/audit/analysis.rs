@@ -122,13 +122,7 @@ pub(super) fn conclude(input: Input) -> Analysis {
     } = input;
     let past = history.past;
     let turned = rotation::settle(&round, &facts.grants.asked(), &history.turns, at);
-    let counted = match std::mem::replace(&mut facts.usage, Reading::NotDue) {
-        Reading::Seen(tally) => Some(tally),
-        other => {
-            facts.usage = other;
-            None
-        }
-    };
+    let counted = take_count(&mut facts);
     let before = past.as_ref().map(|past| Before {
         at: past.at,
         snapshot: &past.snapshot,
@@ -211,6 +205,17 @@ pub(super) fn conclude(input: Input) -> Analysis {
         counted,
         answers: Answers::default(),
         observed,
+    }
+}
+
+/// Takes out what clients called, if it was counted now.
+fn take_count(facts: &mut Facts) -> Option<Tally> {
+    match std::mem::replace(&mut facts.usage, Reading::NotDue) {
+        Reading::Seen(tally) => Some(tally),
+        other => {
+            facts.usage = other;
+            None
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    Store, body,
+    Store, attributions, body,
     error::{Error, Problem},
     hash, past, time,
 };
@@ -37,6 +37,9 @@ pub enum Change {
     /// It is not open any more.
     Ended,
 }
+
+/// An event in its audit: the number and place, the audit's id, time and chain hash, the event, and who made the change.
+type EventRow = (i64, i64, String, i64, Vec<u8>, String, Option<String>);
 
 /// Where a page ended. The default is before the first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -152,9 +155,10 @@ impl Store {
         after: &mut Cursor,
     ) -> Result<Vec<(Told, Event)>, Error> {
         let page = async {
-            let rows: Vec<(i64, i64, String, i64, Vec<u8>, String)> = sqlx::query_as(
-                "SELECT e.audit, e.ord, a.id, a.at_ms, a.chain, e.body
+            let rows: Vec<EventRow> = sqlx::query_as(
+                "SELECT e.audit, e.ord, a.id, a.at_ms, a.chain, e.body, t.body
                  FROM event e JOIN audit a ON a.seq = e.audit JOIN org o ON o.id = a.org
+                 LEFT JOIN attribution t ON t.event = e.id
                  WHERE o.name = $1 AND (e.audit > $2 OR (e.audit = $2 AND e.ord > $3))
                    AND ($4 IS NULL OR a.at_ms >= $4) AND ($5 IS NULL OR a.at_ms <= $5)
                  ORDER BY e.audit, e.ord LIMIT $6",
@@ -168,8 +172,9 @@ impl Store {
             .fetch_all(&self.readers)
             .await?;
             let mut events = Vec::with_capacity(rows.len());
-            for (seq, ord, audit, at_ms, chain, text) in rows {
-                let event = Event::unpack(&text).map_err(|error| Problem::unreadable("event", error))?;
+            for (seq, ord, audit, at_ms, chain, text, actor) in rows {
+                let mut event = Event::unpack(&text).map_err(|error| Problem::unreadable("event", error))?;
+                attributions::put(&mut event, actor.as_deref())?;
                 events.push((Told { audit, at: time(at_ms)?, chain: hash(&chain)? }, event));
                 *after = Cursor { audit: seq, uid: String::new(), ord };
             }

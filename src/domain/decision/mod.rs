@@ -8,7 +8,7 @@
 //! mute, baseline or approval covers it. What makes it due is told (`finding.opened`, `finding.reopened`), what ends that
 //! is told (`finding.resolved`), once each.
 //!
-//! - A decision **covers** findings, each with the [fingerprint](fingerprint) of its content then. A finding whose
+//! - A decision **covers** findings, each with the [`fingerprint`] of its content then. A finding whose
 //!   fingerprint is another is not covered: that cover ends, for the reason `changed`.
 //! - *Mute* and *baseline* hold over a resolve: the same content that fails again before they expire stays muted. An
 //!   *approval* holds while the change that it accepts stands ([`revert`]). An *acknowledgement* silences nothing, and ends

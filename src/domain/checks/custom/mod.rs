@@ -1,6 +1,6 @@
 //! Users' own checks: a condition in CEL over what an audit saw of a client. Where it holds, the client **fails**.
 //!
-//! Enters: the text of an expression from the configuration; later [`Facts`] and one client after the other. Leaves: every
+//! Enters: the text of an expression from the configuration; later `Facts` and one client after the other. Leaves: every
 //! mistake with its place; later [`Finding`]s like those of the built-in checks, at most one for a check and client (key
 //! `""`). Must never: pass a client on what was not seen, was not reached in time, or failed while it was evaluated; or read
 //! a clock (whoever audits hands in how much time went by).
