@@ -265,6 +265,7 @@ impl Analysis {
             reopened: &self.settled.reopened,
             late: &self.answers.late,
             open: &self.life.open,
+            ledger: &self.settled.ledger,
         };
         telling::tell(audience, &concluded, &self.told)
     }

@@ -28,7 +28,7 @@ use self::{post::Post, things::ToldFinding};
 use super::{
     ClientId, Gap, Severity,
     attribution::{Attribution, Question},
-    decision::Reason,
+    decision::{Ledger, Reason},
     event::{Event, Subject},
     finding::{Finding, Status},
     inventory::Client,
@@ -97,6 +97,8 @@ pub struct Concluded<'a> {
     pub late: &'a [(Question, Attribution)],
     /// All findings that are open now.
     pub open: &'a [Arc<Finding>],
+    /// What people decided, as it stands after the audit.
+    pub ledger: &'a Ledger,
 }
 
 /// What was told before, of one organisation.

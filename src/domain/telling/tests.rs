@@ -9,6 +9,7 @@ use super::*;
 use crate::domain::{
     Fact,
     contract::Contract,
+    decision::{Cover, Decision, Entry, Kind, Ledger, fingerprint},
     drift,
     evidence::Hash,
     finding::{ClientRef, uid},
@@ -60,6 +61,7 @@ struct Life {
     number: u32,
     gaps: Vec<Gap>,
     was_failing: bool,
+    ledger: Ledger,
 }
 
 impl Life {
@@ -72,6 +74,7 @@ impl Life {
             number: 0,
             gaps: Vec::new(),
             was_failing: false,
+            ledger: Ledger::default(),
         }
     }
 
@@ -95,7 +98,7 @@ impl Life {
             })
             .collect();
         let only = |one: &BTreeMap<String, Arc<Finding>>, other: &BTreeMap<String, Arc<Finding>>| {
-            let new = one.iter().filter(|(uid, _)| !other.contains_key(*uid));
+            let new = one.iter().filter(|(uid, _)| !other.contains_key(*uid) && !self.ledger.silences(uid));
             new.map(|(_, finding)| Arc::clone(finding)).collect::<Vec<_>>()
         };
         let (opened, resolved) = (only(&found, &self.open), only(&self.open, &found));
@@ -114,6 +117,7 @@ impl Life {
                 reopened: &[],
                 late: &[],
                 open: &open,
+                ledger: &self.ledger,
             },
             &self.told,
         );
@@ -237,6 +241,7 @@ fn what_nobody_wants_is_counted() {
         reopened: &[],
         late: &[],
         open: &opened,
+        ledger: &Ledger::default(),
     };
     let telling = tell(&audience, &concluded, &Told::default());
     assert!(telling.messages.is_empty());
@@ -440,12 +445,59 @@ fn what_flaps_out_of_sight_is_not_called_settled() {
         reopened: &[],
         late: &[],
         open: &[doubtful],
+        ledger: &Ledger::default(),
     };
     assert!(tell(&life.audience, &concluded, &life.told).messages.is_empty());
     let seen = Arc::new(Finding { last_seen: at, ..(*opened).clone() });
     let messages =
         tell(&life.audience, &Concluded { open: &[seen], gaps: &[], ..concluded }, &life.told).messages;
     assert_eq!(kinds(&messages), ["finding.flapping"]);
+}
+
+#[test]
+fn what_is_new_about_a_flap_when_its_summary_is_due_is_one_message() {
+    let mut life = Life::new(everyone(), with(&[]));
+    let opened = finding("a", "high-privilege", Severity::High, when());
+    for minute in 0..10 {
+        life.audit(minute, with(&[]), if minute % 2 == 0 { std::slice::from_ref(&opened) } else { &[] });
+    }
+    let other = Arc::new(Finding { evidence: "more than before".to_owned(), ..(*opened).clone() });
+    let messages = life.audit(75, with(&[]), &[other]);
+    assert_eq!(kinds(&messages), ["finding.flapping"]);
+    let (message, receivers) = &messages[0];
+    assert_eq!(receivers, &["ops"], "a receiver gets a message once");
+    assert_eq!(body(message)["data"]["findings"][0]["evidence"], "more than before");
+}
+
+#[test]
+fn a_flap_ends_without_a_word_when_somebody_mutes_it() {
+    let mut life = Life::new(everyone(), with(&[]));
+    let opened = finding("a", "high-privilege", Severity::High, when());
+    for minute in 0..9 {
+        life.audit(minute, with(&[]), if minute % 2 == 0 { std::slice::from_ref(&opened) } else { &[] });
+    }
+    assert!(life.told.things.values().any(|thing| thing.memory.flap.is_some()));
+    let cover = Cover { uid: opened.uid.clone(), fingerprint: fingerprint::of(&opened) };
+    life.ledger.add(Entry::Made(Box::new(Decision {
+        id: "dec-1".to_owned(),
+        kind: Kind::Mute,
+        owner: "ops".to_owned(),
+        reason: "known".to_owned(),
+        ticket: None,
+        at: when(),
+        expires: Some(when() + TimeDelta::days(1)),
+        approved: None,
+        covers: vec![cover],
+    })));
+    // Its alert was closed by the mute. That it is gone, that it comes and goes, that it is calm: nobody is to hear.
+    for minute in [9, 10, 80, 81, 300] {
+        let found = if minute == 10 { std::slice::from_ref(&opened) } else { &[] };
+        assert!(life.audit(minute, with(&[]), found).is_empty(), "minute {minute}");
+    }
+    // Taken back while it passes, it opens like any other.
+    life.ledger = Ledger::default();
+    assert_eq!(kinds(&life.audit(301, with(&[]), std::slice::from_ref(&opened))), ["finding.opened"]);
+    assert_eq!(kinds(&life.audit(302, with(&[]), &[])), ["finding.flapping"]);
 }
 
 proptest! {

@@ -172,6 +172,8 @@ impl<'a> Things<'a> {
                 && let About::Finding { finding: last, is_open, told_open } = &mut thing.about
             {
                 (*last, *is_open, *told_open) = (Arc::clone(finding), true, true);
+                // Told with this severity, so that its resolution is no news for being worse.
+                thing.memory.severity = thing.memory.severity.max(finding.severity);
             }
             self.told_findings.push(told(MessageKind::FindingReopened, Some(*reason), finding, concerned));
         }
@@ -250,12 +252,12 @@ impl<'a> Things<'a> {
             let now = self.now;
             let Some(thing) = self.remembered.get_mut(&key) else { continue };
             let Some(flap) = thing.memory.flap else { continue };
-            if let About::Finding { finding, told_open, .. } = &mut thing.about
-                && open.get(finding.uid.as_str()).is_some_and(|open| open.muted || open.marks.approved)
+            if let About::Finding { finding, is_open, told_open } = &mut thing.about
+                && audit.ledger.silences(&finding.uid)
             {
-                // Somebody decided that it need not be heard of, which was told.
+                // Somebody decided that it need not be heard of, which was told. It may be gone since, which was not.
                 thing.memory.flap = None;
-                *told_open = false;
+                (*is_open, *told_open) = (open.contains_key(finding.uid.as_str()), false);
                 continue;
             }
             let is_seen = match &thing.about {
@@ -284,7 +286,14 @@ impl<'a> Things<'a> {
                 Phase::Settled if !*told_open && *is_open => MessageKind::FindingOpened,
                 _ => MessageKind::FindingFlapping,
             };
+            let is_known = phase == Phase::Settled && !*told_open && !*is_open;
             *told_open = if phase == Phase::Settled { *is_open } else { true };
+            if is_known {
+                continue;
+            }
+            // One message of a kind about one finding: this one says what the news of this audit said, and more.
+            let uid = &latest.uid;
+            self.told_findings.retain(|told| told.kind != kind || told.news.finding.uid != *uid);
             self.told_findings.push(ToldFinding { kind, news, owners: thing.owners.clone() });
         }
     }
