@@ -93,6 +93,8 @@ pub struct Concluded<'a> {
     pub findings: &'a [(MessageKind, &'a [Arc<Finding>])],
     /// Findings that are due again, each with why.
     pub reopened: &'a [(Reason, Arc<Finding>)],
+    /// Findings that were due, of checks that are asked no more.
+    pub unasked: &'a [Arc<Finding>],
     /// Changes of earlier audits, of which it is known only now who made them.
     pub late: &'a [(Question, Attribution)],
     /// All findings that are open now.
@@ -161,6 +163,7 @@ pub fn tell(audience: &Audience, audit: &Concluded<'_>, told: &Told) -> Telling 
     things.events(audit.events, &owners);
     things.findings(audit.findings, &owners);
     things.reopened(audit.reopened, &owners);
+    things.unasked(audit.unasked, &owners);
     things.look(audit);
 
     let drift: Vec<(&Event, Concern<'_>)> = things
@@ -171,7 +174,7 @@ pub fn tell(audience: &Audience, audit: &Concluded<'_>, told: &Told) -> Telling 
         })
         .collect();
     offer_drift(&mut post, audience, head, &drift);
-    let late = things.late(audit.late, |subject| owners.of_subject(subject, [before, audit.snapshot]));
+    let late = things.late(audit.late, |question| owners.of_question(question, [before, audit.snapshot]));
     let late: Vec<_> = (late.iter())
         .map(|(news, owners)| {
             (*news, Concern { org: Some(org), severity: news.0.severity, check: None, owners })
@@ -328,6 +331,13 @@ impl<'a> Owners<'a> {
 
     fn of_client(&self, client: &ClientId) -> BTreeSet<String> {
         self.0.get(client).into_iter().flatten().map(|owner| (*owner).to_owned()).collect()
+    }
+
+    /// Those that the change itself concerned. Of one with too many clients to be kept: of whoever holds its subject.
+    fn of_question(&self, question: &Question, snapshots: [&Snapshot; 2]) -> BTreeSet<String> {
+        let Some(clients) = &question.clients else { return self.of_subject(&question.subject, snapshots) };
+        let itself = (question.subject.kind == "client").then(|| ClientId::from(question.subject.id.clone()));
+        clients.iter().chain(itself.as_ref()).flat_map(|client| self.of_client(client)).collect()
     }
 
     /// Those of the clients that a subject is, or that hold it.

@@ -1,5 +1,7 @@
 //! Audits by hand, one after the other, and what each receiver hears of them.
 
+mod seams;
+
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -9,7 +11,7 @@ use super::*;
 use crate::domain::{
     Fact,
     contract::Contract,
-    decision::{Cover, Decision, Entry, Kind, Ledger, fingerprint},
+    decision::Ledger,
     drift,
     evidence::Hash,
     finding::{ClientRef, uid},
@@ -115,6 +117,7 @@ impl Life {
                 events: &events,
                 findings: &[(MessageKind::FindingOpened, &opened), (MessageKind::FindingResolved, &resolved)],
                 reopened: &[],
+                unasked: &[],
                 late: &[],
                 open: &open,
                 ledger: &self.ledger,
@@ -239,6 +242,7 @@ fn what_nobody_wants_is_counted() {
         events: &events,
         findings: &[(MessageKind::FindingOpened, &opened)],
         reopened: &[],
+        unasked: &[],
         late: &[],
         open: &opened,
         ledger: &Ledger::default(),
@@ -443,6 +447,7 @@ fn what_flaps_out_of_sight_is_not_called_settled() {
         events: &[],
         findings: &[],
         reopened: &[],
+        unasked: &[],
         late: &[],
         open: &[doubtful],
         ledger: &Ledger::default(),
@@ -452,52 +457,6 @@ fn what_flaps_out_of_sight_is_not_called_settled() {
     let messages =
         tell(&life.audience, &Concluded { open: &[seen], gaps: &[], ..concluded }, &life.told).messages;
     assert_eq!(kinds(&messages), ["finding.flapping"]);
-}
-
-#[test]
-fn what_is_new_about_a_flap_when_its_summary_is_due_is_one_message() {
-    let mut life = Life::new(everyone(), with(&[]));
-    let opened = finding("a", "high-privilege", Severity::High, when());
-    for minute in 0..10 {
-        life.audit(minute, with(&[]), if minute % 2 == 0 { std::slice::from_ref(&opened) } else { &[] });
-    }
-    let other = Arc::new(Finding { evidence: "more than before".to_owned(), ..(*opened).clone() });
-    let messages = life.audit(75, with(&[]), &[other]);
-    assert_eq!(kinds(&messages), ["finding.flapping"]);
-    let (message, receivers) = &messages[0];
-    assert_eq!(receivers, &["ops"], "a receiver gets a message once");
-    assert_eq!(body(message)["data"]["findings"][0]["evidence"], "more than before");
-}
-
-#[test]
-fn a_flap_ends_without_a_word_when_somebody_mutes_it() {
-    let mut life = Life::new(everyone(), with(&[]));
-    let opened = finding("a", "high-privilege", Severity::High, when());
-    for minute in 0..9 {
-        life.audit(minute, with(&[]), if minute % 2 == 0 { std::slice::from_ref(&opened) } else { &[] });
-    }
-    assert!(life.told.things.values().any(|thing| thing.memory.flap.is_some()));
-    let cover = Cover { uid: opened.uid.clone(), fingerprint: fingerprint::of(&opened) };
-    life.ledger.add(Entry::Made(Box::new(Decision {
-        id: "dec-1".to_owned(),
-        kind: Kind::Mute,
-        owner: "ops".to_owned(),
-        reason: "known".to_owned(),
-        ticket: None,
-        at: when(),
-        expires: Some(when() + TimeDelta::days(1)),
-        approved: None,
-        covers: vec![cover],
-    })));
-    // Its alert was closed by the mute. That it is gone, that it comes and goes, that it is calm: nobody is to hear.
-    for minute in [9, 10, 80, 81, 300] {
-        let found = if minute == 10 { std::slice::from_ref(&opened) } else { &[] };
-        assert!(life.audit(minute, with(&[]), found).is_empty(), "minute {minute}");
-    }
-    // Taken back while it passes, it opens like any other.
-    life.ledger = Ledger::default();
-    assert_eq!(kinds(&life.audit(301, with(&[]), std::slice::from_ref(&opened))), ["finding.opened"]);
-    assert_eq!(kinds(&life.audit(302, with(&[]), &[])), ["finding.flapping"]);
 }
 
 proptest! {

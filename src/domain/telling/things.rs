@@ -121,7 +121,7 @@ impl<'a> Things<'a> {
     pub(super) fn late<'l>(
         &self,
         late: &'l [(Question, Attribution)],
-        owners: impl Fn(&Subject) -> BTreeSet<String>,
+        owners: impl Fn(&Question) -> BTreeSet<String>,
     ) -> Vec<(&'l (Question, Attribution), BTreeSet<String>)> {
         let flaps = |subject: &Subject| {
             self.remembered.get(&key_of(subject)).is_some_and(|thing| thing.memory.flap.is_some())
@@ -129,7 +129,7 @@ impl<'a> Things<'a> {
         let mut told: Vec<_> = late
             .iter()
             .filter(|(question, _)| !flaps(&question.subject))
-            .map(|news| (news, owners(&news.0.subject)))
+            .map(|news| (news, owners(&news.0)))
             .collect();
         told.sort_by_key(|((question, _), _)| std::cmp::Reverse(question.severity));
         told
@@ -176,6 +176,15 @@ impl<'a> Things<'a> {
                 thing.memory.severity = thing.memory.severity.max(finding.severity);
             }
             self.told_findings.push(told(MessageKind::FindingReopened, Some(*reason), finding, concerned));
+        }
+    }
+
+    /// Findings of checks that are asked no more: their alerts close, however they came and went.
+    pub(super) fn unasked(&mut self, findings: &[Arc<Finding>], owners: &Owners<'_>) {
+        for finding in findings {
+            self.remembered.remove(&key_of_finding(&finding.uid));
+            let (kind, concerned) = (MessageKind::FindingResolved, owners.of_client(&finding.client.id));
+            self.told_findings.push(told(kind, Some(Reason::CheckRemoved), finding, concerned));
         }
     }
 
