@@ -123,6 +123,8 @@ pub struct Noted {
     pub forget: Vec<String>,
     /// It was told now what is still open.
     pub reminded: Option<DateTime<Utc>>,
+    /// It was told that audits record again, which ends what was said before, or would have been, of none being complete.
+    pub recovered: bool,
 }
 
 /// What an audit tells.
@@ -143,7 +145,8 @@ pub fn tell(audience: &Audience, audit: &Concluded<'_>, told: &Told) -> Telling 
     let about_audits = |severity| Concern { org: Some(org), severity, check: None, owners: &nobody };
     let mut post = Post::default();
     let is_complete = audit.gaps.is_empty();
-    if audit.was_failing || (is_complete && told.overdue.is_some()) {
+    let recovered = audit.was_failing || (is_complete && told.overdue.is_some());
+    if recovered {
         let message = message::recovered(head, audit.gaps);
         post.offer(audience, message.kind, &[(message.clone(), about_audits(message.severity))], |all| {
             all.iter().map(|message| (*message).clone()).collect()
@@ -156,7 +159,11 @@ pub fn tell(audience: &Audience, audit: &Concluded<'_>, told: &Told) -> Telling 
         post.offer(audience, message.kind, &[(message.clone(), about_audits(message.severity))], |all| {
             all.iter().map(|message| (*message).clone()).collect()
         });
-        return Telling { messages: post.messages, unheard: post.unheard, noted: Noted::default() };
+        return Telling {
+            messages: post.messages,
+            unheard: post.unheard,
+            noted: Noted { recovered, ..Noted::default() },
+        };
     };
     let owners = Owners::of(before, audit.snapshot);
     let mut things = things::Things::recall(&told.things, audience.flapping_after, head.at);
@@ -200,7 +207,7 @@ pub fn tell(audience: &Audience, audit: &Concluded<'_>, told: &Told) -> Telling 
     });
     let reminded = remind(&mut post, audience, audit, told, &owners);
     let (remember, forget) = things.noted(&told.things);
-    let noted = Noted { remember, forget, reminded };
+    let noted = Noted { remember, forget, reminded, recovered };
     Telling { messages: post.messages, unheard: post.unheard, noted }
 }
 

@@ -124,3 +124,37 @@ fn the_alert_of_a_check_that_left_the_configuration_is_closed_with_the_reason() 
         (&"check_removed".into(), &"check removed: a title".into())
     );
 }
+
+#[test]
+fn audits_that_record_again_without_some_facts_may_be_overdue_again() {
+    let snapshot = with(&[]);
+    let gaps = [Gap {
+        fact: Fact::Divisions,
+        subject: None,
+        reason: "server".to_owned(),
+        detail: "503".to_owned(),
+        stale_since: None,
+    }];
+    let head =
+        Letterhead { org: "acme", audit: "a-1", chain_head: Hash::GENESIS, at: when(), link: "http://x/" };
+    for (was_failing, before, recovered) in
+        [(true, Some(&snapshot), true), (true, None, true), (false, Some(&snapshot), false)]
+    {
+        let concluded = Concluded {
+            head,
+            was_failing,
+            before,
+            snapshot: &snapshot,
+            gaps: &gaps,
+            events: &[],
+            findings: &[],
+            reopened: &[],
+            unasked: &[],
+            late: &[],
+            open: &[],
+            ledger: &Ledger::default(),
+        };
+        let told = Told { overdue: Some(when()), ..Told::default() };
+        assert_eq!(tell(&everyone(), &concluded, &told).noted.recovered, recovered);
+    }
+}
