@@ -8,7 +8,8 @@
 //! every content that it brought. Content that retention forgot is only its hash now, which the digests bind; content
 //! that still holds is never forgotten. Rows that belong to no audit are counted. Somebody who rewrites *everything* from
 //! some audit on leaves a consistent record with another head: that is what the head in every message is for.
-//! Outside the evidence: decisions that no audit has sealed yet, the outbox, failures, pending removals, object counts, and when an audit started.
+//! Outside the evidence: decisions that no audit has sealed yet, who made changes, what was told, the outbox, failures,
+//! pending removals, object counts, and when an audit started.
 
 use std::{
     borrow::Cow,

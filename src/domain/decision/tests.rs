@@ -177,7 +177,7 @@ fn a_decision_is_taken_back_by_its_name_only() {
 fn the_alert_of_a_check_that_is_asked_no_more_closes() {
     let (one, two) = (failing("c", "e"), failing("d", "e"));
     let mut desk = desk(&[one.clone(), two.clone()]);
-    let step = desk.mute(&[two.uid.clone()], terms("dec-1", Some(at(9))), at(0)).unwrap();
+    let step = desk.mute(std::slice::from_ref(&two.uid), terms("dec-1", Some(at(9))), at(0)).unwrap();
     step.entries.into_iter().for_each(|entry| desk.ledger.add(entry));
     let doubt = Finding { status: Status::Unknown, ..failing("e", "e") };
     let dropped = [&one, &two, &doubt].map(|finding| Arc::new(finding.clone())).to_vec();

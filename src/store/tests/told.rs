@@ -69,7 +69,7 @@ async fn only_a_complete_audit_ends_what_is_overdue() {
     // Or one that was told as recovered: that it saw too little is news again.
     store.note_overdue("acme", &[], at(130)).await.unwrap();
     let noted = Noted { recovered: true, ..Noted::default() };
-    Audit { noted, gaps, ..Audit::new(3, &snapshot(&["c1"])) }.record(&store).await.unwrap();
+    Audit { gaps, noted, ..Audit::new(3, &snapshot(&["c1"])) }.record(&store).await.unwrap();
     assert_eq!(store.vital("acme").await.unwrap().overdue, None);
 }
 
