@@ -54,7 +54,7 @@ const DECIDED_MEANWHILE: usize = 3;
 
 /// The longest span of calls that is looked at; a count may be some days old.
 const COUNTED: TimeDelta = TimeDelta::days(100);
-/// How long an audit waits for the platform's audit log: an alert may not be late for the name of who did it.
+/// How long an audit waits for the platform's audit log in all: an alert may not be late for the name of who did it.
 const ATTRIBUTION: Duration = Duration::from_secs(5);
 
 /// What audits one organisation, for as long as the process lives.
@@ -400,9 +400,9 @@ impl Auditor {
 
         watch(Stage::Attribute);
         let inquiry = Inquiry::begin(&mut analysis.events, inquiries, &doubts, at);
-        self.attribute(inquiry, &mut analysis, at).await;
+        self.attribute(inquiry, &mut analysis, &lap, at).await;
         if self.observing.secret_age {
-            analysis.answers.attributed.secrets = self.new_secrets(&secrets, at).await;
+            analysis.answers.attributed.secrets = self.new_secrets(&secrets, &lap, at).await;
         }
         api_calls += self.collector.take_calls();
         let attribute = lap.ms();
@@ -453,7 +453,7 @@ impl Auditor {
 
     /// Asks the platform's audit log who made the changes: a few calls within a few seconds, and only if something changed
     /// or waits for an answer. No audit fails by it, or is less complete.
-    async fn attribute(&mut self, inquiry: Inquiry, analysis: &mut Analysis, at: DateTime<Utc>) {
+    async fn attribute(&mut self, inquiry: Inquiry, analysis: &mut Analysis, lap: &Lap, at: DateTime<Utc>) {
         let mut events = std::mem::take(&mut analysis.events);
         analysis.answers = if inquiry.is_empty() {
             inquiry.conclude(
@@ -463,11 +463,9 @@ impl Auditor {
                 at,
             )
         } else {
-            let since = Instant::now();
-            match self.collector.log_served(ATTRIBUTION, at).await {
+            match self.collector.log_served(lap.left(), at).await {
                 Ok(served) => {
-                    let left = ATTRIBUTION.saturating_sub(since.elapsed());
-                    let log = self.collector.read_log(&inquiry.spans(&served, at), left, at).await;
+                    let log = self.collector.read_log(&inquiry.spans(&served, at), lap.left(), at).await;
                     inquiry.conclude(&mut events, Ok((&served, &log)), analysis.snapshot(), at)
                 }
                 Err(error) => inquiry.conclude(&mut events, Err(&error), analysis.snapshot(), at),
@@ -477,14 +475,14 @@ impl Auditor {
     }
 
     /// Reads on in the platform's audit log for new secrets of clients; `None`: it is not due, or nothing was read.
-    async fn new_secrets(&mut self, known: &Secrets, at: DateTime<Utc>) -> Option<Secrets> {
+    async fn new_secrets(&mut self, known: &Secrets, lap: &Lap, at: DateTime<Utc>) -> Option<Secrets> {
         let due = known.due(at);
         let first = due.first()?;
-        let served = self.collector.log_served(ATTRIBUTION, at).await.ok()?;
+        let served = self.collector.log_served(lap.left(), at).await.ok()?;
         if served.mode(&[secret_age::ENTITY], first.from, at) != Some(Mode::Realtime) {
             return None;
         }
-        let log = self.collector.read_log_of(secret_age::ENTITY, &due, ATTRIBUTION, at).await;
+        let log = self.collector.read_log_of(secret_age::ENTITY, &due, lap.left(), at).await;
         known.learn(&log.entries, &log.read)
     }
 
@@ -587,6 +585,11 @@ impl Lap {
         let passed = now.duration_since(self.0);
         self.0 = now;
         u64::try_from(passed.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// What is left of [`ATTRIBUTION`].
+    fn left(&self) -> Duration {
+        ATTRIBUTION.saturating_sub(self.0.elapsed())
     }
 }
 

@@ -244,7 +244,7 @@ fn live(
 }
 
 /// Findings of checks that are asked, and those of checks that left the configuration: nobody saw them pass, so they are
-/// not resolved; they only end.
+/// not resolved; they only end, and their alerts are closed with that reason.
 fn still_asked(findings: Vec<Finding>, own: &[CustomCheck]) -> (Vec<Finding>, Vec<Arc<Finding>>) {
     let ids: BTreeSet<&str> =
         CHECKS.iter().map(|check| check.id).chain(own.iter().map(|check| check.words.id.as_str())).collect();
@@ -268,8 +268,10 @@ impl Analysis {
                 (MessageKind::FindingResolved, &self.settled.resolved),
             ],
             reopened: &self.settled.reopened,
+            unasked: &self.settled.unasked,
             late: &self.answers.late,
             open: &self.life.open,
+            ledger: &self.settled.ledger,
         };
         telling::tell(audience, &concluded, &self.told)
     }

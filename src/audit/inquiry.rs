@@ -111,11 +111,9 @@ impl Inquiry {
                 event.actor = Some(answer);
             }
         }
-        for event in events.iter() {
-            let is_known = |(id, _): &(String, Attribution)| *id == event.id;
-            if let Some(actor) =
-                event.actor.as_ref().filter(|_| !answers.attributed.known.iter().any(is_known))
-            {
+        let asked: BTreeSet<String> = answers.attributed.known.iter().map(|(id, _)| id.clone()).collect();
+        for event in events.iter().filter(|event| !asked.contains(&event.id)) {
+            if let Some(actor) = &event.actor {
                 answers.attributed.known.push((event.id.clone(), actor.clone()));
             }
         }

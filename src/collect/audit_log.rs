@@ -161,11 +161,13 @@ impl AuditLog {
         self.jobs.retain(|_, job| (moment.now() - job.begun).abs() < LONGEST_JOB);
         for (span, mode) in spans {
             let read = match mode {
-                Mode::Realtime => reader.realtime(*span, only, &mut found.entries).await.map(Some),
+                Mode::Realtime => {
+                    reader.realtime(*span, only, &mut found.entries).await.map(|read| Some((*span, read)))
+                }
                 Mode::Later => self.later(&mut reader, *span, &mut found.entries).await,
             };
             match read {
-                Ok(Some(read)) => drop(found.read.insert(*span, read)),
+                Ok(Some((span, read))) => drop(found.read.insert(span, read)),
                 Ok(None) => {}
                 Err(error) => {
                     info!(reason = error.reason(), "the platform's audit log was not read: {error}");
@@ -185,25 +187,25 @@ impl AuditLog {
         }
     }
 
-    /// Begins a query, or goes on with it; `None`: it is not finished.
+    /// Begins a query, or goes on with it: what it covers, which of a day that was not over is a part; `None`: it is not
+    /// finished.
     async fn later(
         &mut self,
         reader: &mut Reader<'_>,
         span: Span,
         entries: &mut Vec<Entry>,
-    ) -> Result<Option<Read>, Error> {
+    ) -> Result<Option<(Span, Read)>, Error> {
         if !self.jobs.contains_key(&span) {
             if self.jobs.len() == MOST_JOBS {
                 return Ok(None);
             }
-            // A day that is not over is asked about as far as it went.
-            let so_far = Span { to: span.to.min(reader.moment.now()), ..span };
-            let body = reader.post(Endpoint::AuditQuery, &asked(so_far)).await?;
+            let begun = reader.moment.now();
+            let body = reader.post(Endpoint::AuditQuery, &asked(until(span, begun))).await?;
             let id = wire::query_id(&body).map_err(|mismatch| invalid(Endpoint::AuditQuery, &mismatch))?;
-            self.jobs.insert(span, Job { id, begun: reader.moment.now() });
+            self.jobs.insert(span, Job { id, begun });
         }
         let Some(job) = self.jobs.get(&span) else { return Ok(None) };
-        let id = job.id.clone();
+        let (id, covered) = (job.id.clone(), until(span, job.begun));
         let mut pauses = PAUSES.iter();
         loop {
             let endpoint = Endpoint::AuditQueryStatus;
@@ -233,7 +235,7 @@ impl AuditLog {
             }
         }
         self.jobs.remove(&span);
-        reader.results(&id, entries).await.map(Some)
+        reader.results(&id, entries).await.map(|read| Some((covered, read)))
     }
 }
 
@@ -332,6 +334,11 @@ impl Reader<'_> {
         let answer = timeout(left, self.api.answer(request, self.moment)).await.map_err(|_| late())??;
         Ok(answer.body)
     }
+}
+
+/// A day that is not over, as far as it went.
+fn until(span: Span, now: DateTime<Utc>) -> Span {
+    Span { to: span.to.min(now), ..span }
 }
 
 fn asked(Span { from, to }: Span) -> Value {

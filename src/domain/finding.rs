@@ -110,7 +110,7 @@ pub struct Lifecycle {
     /// Of those in `updated`: failed before, and fails now with a higher severity.
     pub worsened: Vec<Arc<Finding>>,
     /// Unknown before and gone now: answered by a pass, or the client was removed. It was never said to fail, so
-    /// there is nothing to resolve.
+    /// there is nothing to resolve. The audit adds what was open of checks that left the configuration.
     pub dropped: Vec<Arc<Finding>>,
 }
 

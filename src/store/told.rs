@@ -53,14 +53,15 @@ pub(super) async fn read(connection: &mut SqliteConnection, org: i64) -> Result<
     })
 }
 
-/// Writes what an audit noted, if anything. One that is complete is overdue no more.
+/// Writes what an audit noted, if anything. One that is complete is overdue no more; where audits only record again, that
+/// they are not complete is told once more.
 pub(super) async fn write(
     connection: &mut SqliteConnection,
     org: i64,
     noted: &Noted,
     complete: bool,
 ) -> Result<(), Problem> {
-    if complete {
+    if complete || noted.recovered {
         sqlx::query("UPDATE told SET overdue_ms = NULL WHERE org = $1 AND overdue_ms IS NOT NULL")
             .bind(org)
             .execute(&mut *connection)

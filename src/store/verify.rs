@@ -8,7 +8,8 @@
 //! every content that it brought. Content that retention forgot is only its hash now, which the digests bind; content
 //! that still holds is never forgotten. Rows that belong to no audit are counted. Somebody who rewrites *everything* from
 //! some audit on leaves a consistent record with another head: that is what the head in every message is for.
-//! Outside the evidence: decisions that no audit has sealed yet, the outbox, failures, pending removals, object counts, and when an audit started.
+//! Outside the evidence: decisions that no audit has sealed yet, who made changes, what was told, the outbox, failures,
+//! pending removals, object counts, and when an audit started.
 
 use std::{
     borrow::Cow,
@@ -86,6 +87,7 @@ impl Store {
                     walk.check(step);
                 }
                 walk.check_strays(&mut transaction, number).await?;
+                walk.check_forgotten_decisions();
             }
             Ok(walk.found)
         };
@@ -200,6 +202,10 @@ struct Walk {
     entities: BTreeMap<EntityKey, Hash>,
     configuration: Option<Hash>,
     contents: BTreeSet<Hash>,
+    /// Decisions of which an entry has no text any more.
+    emptied: BTreeSet<String>,
+    /// Decisions whose beginning is there to be read.
+    begun: BTreeSet<String>,
     /// Rows met so far.
     met: Met,
 }
@@ -359,6 +365,7 @@ impl Walk {
             hashes.push(hash);
             // What retention forgot is only its hash now, which the digest binds.
             if body.is_empty() {
+                self.emptied.insert(decision.into_owned());
                 continue;
             }
             let actual = Hash::of(body);
@@ -367,10 +374,13 @@ impl Walk {
                     "audit {audit}: an entry about decision {decision} has hash {actual}, not {hash} as recorded"
                 ));
             }
-            if !is_about(body, &decision) {
-                self.found.problem(format!(
+            let entry: Option<Entry> = serde_json::from_slice(body).ok();
+            match entry.filter(|entry| entry.decision() == decision) {
+                Some(Entry::Made(_)) => drop(self.begun.insert(decision.into_owned())),
+                Some(Entry::Ended(_)) => {}
+                None => self.found.problem(format!(
                     "audit {audit}: an entry about decision {decision} is filed under a name that is not its own"
-                ));
+                )),
             }
         }
         hashes
@@ -419,6 +429,15 @@ impl Walk {
             recorded: Hash::try_from(recorded).ok()?,
         };
         Some(evidence::chain(before, &link))
+    }
+
+    /// Retention forgets a decision whole. One that lost only its end would seem to stand.
+    fn check_forgotten_decisions(&mut self) {
+        for decision in self.emptied.intersection(&self.begun) {
+            self.found.problem(format!(
+                "decision {decision}: an entry about it has no text any more, but its beginning has; retention takes both"
+            ));
+        }
     }
 
     /// Rows that begin or end with no audit of this organisation were met by no step.
@@ -473,12 +492,6 @@ fn text(bytes: &[u8]) -> Cow<'_, str> {
 fn member(body: &[u8], name: &str) -> Option<String> {
     let object: serde_json::Value = serde_json::from_slice(body).ok()?;
     object.get(name)?.as_str().map(str::to_owned)
-}
-
-/// Whether the text of an entry is about this decision.
-fn is_about(body: &[u8], decision: &str) -> bool {
-    let entry: Option<Entry> = serde_json::from_slice(body).ok();
-    entry.is_some_and(|entry| entry.decision() == decision)
 }
 
 fn count(rows: usize) -> i64 {

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{ActorKind, Attribution};
 use crate::domain::{
-    Severity,
+    ClientId, Severity,
     event::{CauseKind, Event, Subject},
 };
 
@@ -64,6 +64,9 @@ pub struct Question {
     pub window: Span,
     /// What changed about it.
     pub terms: Terms,
+    /// The clients that gained or lost by it; `None`: more than [`MOST_TERMS`].
+    #[serde(default)]
+    pub clients: Option<Vec<ClientId>>,
 }
 
 impl Question {
@@ -113,6 +116,8 @@ pub fn ask(event: &Event, summary: String, window: Span) -> Asked {
         subject: event.cause.subject.clone(),
         window,
         terms: terms(event),
+        clients: (event.clients.len() <= MOST_TERMS)
+            .then(|| event.clients.iter().map(|client| client.id.clone()).collect()),
     }))
 }
 

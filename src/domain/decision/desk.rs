@@ -286,7 +286,8 @@ impl Desk {
     /// Takes back a whole decision, whatever its kind.
     pub fn revoke(&self, id: &str, by: Option<String>, now: DateTime<Utc>) -> Result<Step, Refusal> {
         let standing: Vec<&str> = self.ledger.standing().map(|one| one.decision.id.as_str()).collect();
-        let matching: Vec<&&str> = standing.iter().filter(|one| one.starts_with(id)).collect();
+        let matching: Vec<&&str> =
+            standing.iter().filter(|one| !id.is_empty() && one.starts_with(id)).collect();
         let &[decision] = matching.as_slice() else {
             let hint = match matching.len() {
                 0 => did_you_mean(id, standing.iter().copied()),

@@ -74,7 +74,12 @@ pub fn of(uid: &str, versions: &[Recorded], entries: &[Entry]) -> Vec<Turn> {
             && next.is_none_or(|next| next.since.0 != *audit)
         {
             let what = if fails { "resolved" } else { "answered" };
-            turns.push(turn(what, audit, *ended, "The check passes, or the client is gone."));
+            turns.push(turn(
+                what,
+                audit,
+                *ended,
+                "The check passes, the client is gone, or the check is asked no more.",
+            ));
         }
     }
     turns.extend(decisions(uid, entries));

@@ -212,7 +212,7 @@ impl Entry {
     }
 }
 
-/// Why a finding's alert opens again, or closes although it still fails. Part of the messages.
+/// Why a finding's alert opens again, or closes although nobody saw it pass. Part of the messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
     /// It was resolved once, and fails again.
@@ -231,11 +231,13 @@ pub enum Reason {
     Muted,
     /// A person approved the change that opened it.
     Approved,
+    /// Its check left the configuration: nobody saw it pass, and nobody asks any more.
+    CheckRemoved,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::FailedAgain,
         Self::MuteExpired,
         Self::Unmuted,
@@ -244,6 +246,7 @@ impl Reason {
         Self::SeverityRose,
         Self::Muted,
         Self::Approved,
+        Self::CheckRemoved,
     ];
 
     /// The word in `data.reason`.
@@ -257,6 +260,7 @@ impl Reason {
             Self::SeverityRose => "severity_rose",
             Self::Muted => "muted",
             Self::Approved => "approved",
+            Self::CheckRemoved => "check_removed",
         }
     }
 

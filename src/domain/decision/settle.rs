@@ -30,6 +30,8 @@ pub struct Settled {
     pub reopened: Vec<(Reason, Arc<Finding>)>,
     /// Alerts that close: they were open, and the finding is resolved.
     pub resolved: Vec<Arc<Finding>>,
+    /// Alerts that close although nobody saw their findings pass: their check is asked no more.
+    pub unasked: Vec<Arc<Finding>>,
 }
 
 impl Settled {
@@ -54,6 +56,8 @@ pub fn settle(
     let endings = endings(&ledger, life, stands, now);
     let resolved = life.resolved.iter().filter(|finding| !ledger.silences(&finding.uid));
     settled.resolved = resolved.cloned().collect();
+    let unasked = life.dropped.iter().filter(|finding| finding.status == Status::Fail);
+    settled.unasked = unasked.filter(|finding| !ledger.silences(&finding.uid)).cloned().collect();
 
     // Why findings are freed of what kept them from being due, as of now.
     let mut freed: HashMap<String, Reason> = HashMap::new();

@@ -164,6 +164,33 @@ fn a_mute_holds_over_a_resolve_and_an_acknowledgement_does_not() {
 }
 
 #[test]
+fn a_decision_is_taken_back_by_its_name_only() {
+    let one = failing("c", "e");
+    let mut desk = desk(std::slice::from_ref(&one));
+    let step = desk.mute(&[one.uid], terms("dec-1", Some(at(9))), at(0)).unwrap();
+    step.entries.into_iter().for_each(|entry| desk.ledger.add(entry));
+    assert!(matches!(desk.revoke("", None, at(1)), Err(Refusal::NoSuchDecision { .. })));
+    assert_eq!(desk.revoke("dec", None, at(1)).unwrap().reopened.len(), 1);
+}
+
+#[test]
+fn the_alert_of_a_check_that_is_asked_no_more_closes() {
+    let (one, two) = (failing("c", "e"), failing("d", "e"));
+    let mut desk = desk(&[one.clone(), two.clone()]);
+    let step = desk.mute(std::slice::from_ref(&two.uid), terms("dec-1", Some(at(9))), at(0)).unwrap();
+    step.entries.into_iter().for_each(|entry| desk.ledger.add(entry));
+    let doubt = Finding { status: Status::Unknown, ..failing("e", "e") };
+    let dropped = [&one, &two, &doubt].map(|finding| Arc::new(finding.clone())).to_vec();
+    let settled = settle(desk.ledger, &mut Lifecycle { dropped, ..Lifecycle::default() }, &|_| true, at(1));
+    assert_eq!(
+        settled.unasked,
+        [Arc::new(one)],
+        "the mute closed the other, and nothing was said of the third"
+    );
+    assert_eq!(settled.resolved, []);
+}
+
+#[test]
 fn a_worse_finding_is_told_again() {
     let one = Arc::new(failing("c", "e"));
     let open = || Lifecycle {

@@ -110,7 +110,7 @@ pub fn findings(
         (MessageKind::FindingReopened, Some(reason)) => {
             format!("due again ({})", reason.as_str().replace('_', " "))
         }
-        (MessageKind::FindingResolved, Some(reason)) => reason.as_str().to_owned(),
+        (MessageKind::FindingResolved, Some(reason)) => reason.as_str().replace('_', " "),
         _ => kind.as_str().rsplit('.').next().unwrap_or_default().to_owned(),
     };
     let id = |key: &str| match reason {

@@ -28,7 +28,7 @@ use self::{post::Post, things::ToldFinding};
 use super::{
     ClientId, Gap, Severity,
     attribution::{Attribution, Question},
-    decision::Reason,
+    decision::{Ledger, Reason},
     event::{Event, Subject},
     finding::{Finding, Status},
     inventory::Client,
@@ -93,10 +93,14 @@ pub struct Concluded<'a> {
     pub findings: &'a [(MessageKind, &'a [Arc<Finding>])],
     /// Findings that are due again, each with why.
     pub reopened: &'a [(Reason, Arc<Finding>)],
+    /// Findings that were due, of checks that are asked no more.
+    pub unasked: &'a [Arc<Finding>],
     /// Changes of earlier audits, of which it is known only now who made them.
     pub late: &'a [(Question, Attribution)],
     /// All findings that are open now.
     pub open: &'a [Arc<Finding>],
+    /// What people decided, as it stands after the audit.
+    pub ledger: &'a Ledger,
 }
 
 /// What was told before, of one organisation.
@@ -119,6 +123,8 @@ pub struct Noted {
     pub forget: Vec<String>,
     /// It was told now what is still open.
     pub reminded: Option<DateTime<Utc>>,
+    /// It was told that audits record again, which ends what was said before, or would have been, of none being complete.
+    pub recovered: bool,
 }
 
 /// What an audit tells.
@@ -139,7 +145,8 @@ pub fn tell(audience: &Audience, audit: &Concluded<'_>, told: &Told) -> Telling 
     let about_audits = |severity| Concern { org: Some(org), severity, check: None, owners: &nobody };
     let mut post = Post::default();
     let is_complete = audit.gaps.is_empty();
-    if audit.was_failing || (is_complete && told.overdue.is_some()) {
+    let recovered = audit.was_failing || (is_complete && told.overdue.is_some());
+    if recovered {
         let message = message::recovered(head, audit.gaps);
         post.offer(audience, message.kind, &[(message.clone(), about_audits(message.severity))], |all| {
             all.iter().map(|message| (*message).clone()).collect()
@@ -152,13 +159,18 @@ pub fn tell(audience: &Audience, audit: &Concluded<'_>, told: &Told) -> Telling 
         post.offer(audience, message.kind, &[(message.clone(), about_audits(message.severity))], |all| {
             all.iter().map(|message| (*message).clone()).collect()
         });
-        return Telling { messages: post.messages, unheard: post.unheard, noted: Noted::default() };
+        return Telling {
+            messages: post.messages,
+            unheard: post.unheard,
+            noted: Noted { recovered, ..Noted::default() },
+        };
     };
     let owners = Owners::of(before, audit.snapshot);
     let mut things = things::Things::recall(&told.things, audience.flapping_after, head.at);
     things.events(audit.events, &owners);
     things.findings(audit.findings, &owners);
     things.reopened(audit.reopened, &owners);
+    things.unasked(audit.unasked, &owners);
     things.look(audit);
 
     let drift: Vec<(&Event, Concern<'_>)> = things
@@ -169,7 +181,7 @@ pub fn tell(audience: &Audience, audit: &Concluded<'_>, told: &Told) -> Telling 
         })
         .collect();
     offer_drift(&mut post, audience, head, &drift);
-    let late = things.late(audit.late, |subject| owners.of_subject(subject, [before, audit.snapshot]));
+    let late = things.late(audit.late, |question| owners.of_question(question, [before, audit.snapshot]));
     let late: Vec<_> = (late.iter())
         .map(|(news, owners)| {
             (*news, Concern { org: Some(org), severity: news.0.severity, check: None, owners })
@@ -195,7 +207,7 @@ pub fn tell(audience: &Audience, audit: &Concluded<'_>, told: &Told) -> Telling 
     });
     let reminded = remind(&mut post, audience, audit, told, &owners);
     let (remember, forget) = things.noted(&told.things);
-    let noted = Noted { remember, forget, reminded };
+    let noted = Noted { remember, forget, reminded, recovered };
     Telling { messages: post.messages, unheard: post.unheard, noted }
 }
 
@@ -326,6 +338,13 @@ impl<'a> Owners<'a> {
 
     fn of_client(&self, client: &ClientId) -> BTreeSet<String> {
         self.0.get(client).into_iter().flatten().map(|owner| (*owner).to_owned()).collect()
+    }
+
+    /// Those that the change itself concerned. Of one with too many clients to be kept: of whoever holds its subject.
+    fn of_question(&self, question: &Question, snapshots: [&Snapshot; 2]) -> BTreeSet<String> {
+        let Some(clients) = &question.clients else { return self.of_subject(&question.subject, snapshots) };
+        let itself = (question.subject.kind == "client").then(|| ClientId::from(question.subject.id.clone()));
+        clients.iter().chain(itself.as_ref()).flat_map(|client| self.of_client(client)).collect()
     }
 
     /// Those of the clients that a subject is, or that hold it.

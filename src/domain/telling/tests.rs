@@ -1,5 +1,7 @@
 //! Audits by hand, one after the other, and what each receiver hears of them.
 
+mod seams;
+
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -9,6 +11,7 @@ use super::*;
 use crate::domain::{
     Fact,
     contract::Contract,
+    decision::Ledger,
     drift,
     evidence::Hash,
     finding::{ClientRef, uid},
@@ -60,6 +63,7 @@ struct Life {
     number: u32,
     gaps: Vec<Gap>,
     was_failing: bool,
+    ledger: Ledger,
 }
 
 impl Life {
@@ -72,6 +76,7 @@ impl Life {
             number: 0,
             gaps: Vec::new(),
             was_failing: false,
+            ledger: Ledger::default(),
         }
     }
 
@@ -95,7 +100,7 @@ impl Life {
             })
             .collect();
         let only = |one: &BTreeMap<String, Arc<Finding>>, other: &BTreeMap<String, Arc<Finding>>| {
-            let new = one.iter().filter(|(uid, _)| !other.contains_key(*uid));
+            let new = one.iter().filter(|(uid, _)| !other.contains_key(*uid) && !self.ledger.silences(uid));
             new.map(|(_, finding)| Arc::clone(finding)).collect::<Vec<_>>()
         };
         let (opened, resolved) = (only(&found, &self.open), only(&self.open, &found));
@@ -112,8 +117,10 @@ impl Life {
                 events: &events,
                 findings: &[(MessageKind::FindingOpened, &opened), (MessageKind::FindingResolved, &resolved)],
                 reopened: &[],
+                unasked: &[],
                 late: &[],
                 open: &open,
+                ledger: &self.ledger,
             },
             &self.told,
         );
@@ -235,8 +242,10 @@ fn what_nobody_wants_is_counted() {
         events: &events,
         findings: &[(MessageKind::FindingOpened, &opened)],
         reopened: &[],
+        unasked: &[],
         late: &[],
         open: &opened,
+        ledger: &Ledger::default(),
     };
     let telling = tell(&audience, &concluded, &Told::default());
     assert!(telling.messages.is_empty());
@@ -438,8 +447,10 @@ fn what_flaps_out_of_sight_is_not_called_settled() {
         events: &[],
         findings: &[],
         reopened: &[],
+        unasked: &[],
         late: &[],
         open: &[doubtful],
+        ledger: &Ledger::default(),
     };
     assert!(tell(&life.audience, &concluded, &life.told).messages.is_empty());
     let seen = Arc::new(Finding { last_seen: at, ..(*opened).clone() });

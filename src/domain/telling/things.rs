@@ -121,7 +121,7 @@ impl<'a> Things<'a> {
     pub(super) fn late<'l>(
         &self,
         late: &'l [(Question, Attribution)],
-        owners: impl Fn(&Subject) -> BTreeSet<String>,
+        owners: impl Fn(&Question) -> BTreeSet<String>,
     ) -> Vec<(&'l (Question, Attribution), BTreeSet<String>)> {
         let flaps = |subject: &Subject| {
             self.remembered.get(&key_of(subject)).is_some_and(|thing| thing.memory.flap.is_some())
@@ -129,7 +129,7 @@ impl<'a> Things<'a> {
         let mut told: Vec<_> = late
             .iter()
             .filter(|(question, _)| !flaps(&question.subject))
-            .map(|news| (news, owners(&news.0.subject)))
+            .map(|news| (news, owners(&news.0)))
             .collect();
         told.sort_by_key(|((question, _), _)| std::cmp::Reverse(question.severity));
         told
@@ -172,8 +172,19 @@ impl<'a> Things<'a> {
                 && let About::Finding { finding: last, is_open, told_open } = &mut thing.about
             {
                 (*last, *is_open, *told_open) = (Arc::clone(finding), true, true);
+                // Told with this severity, so that its resolution is no news for being worse.
+                thing.memory.severity = thing.memory.severity.max(finding.severity);
             }
             self.told_findings.push(told(MessageKind::FindingReopened, Some(*reason), finding, concerned));
+        }
+    }
+
+    /// Findings of checks that are asked no more: their alerts close, however they came and went.
+    pub(super) fn unasked(&mut self, findings: &[Arc<Finding>], owners: &Owners<'_>) {
+        for finding in findings {
+            self.remembered.remove(&key_of_finding(&finding.uid));
+            let (kind, concerned) = (MessageKind::FindingResolved, owners.of_client(&finding.client.id));
+            self.told_findings.push(told(kind, Some(Reason::CheckRemoved), finding, concerned));
         }
     }
 
@@ -250,12 +261,12 @@ impl<'a> Things<'a> {
             let now = self.now;
             let Some(thing) = self.remembered.get_mut(&key) else { continue };
             let Some(flap) = thing.memory.flap else { continue };
-            if let About::Finding { finding, told_open, .. } = &mut thing.about
-                && open.get(finding.uid.as_str()).is_some_and(|open| open.muted || open.marks.approved)
+            if let About::Finding { finding, is_open, told_open } = &mut thing.about
+                && audit.ledger.silences(&finding.uid)
             {
-                // Somebody decided that it need not be heard of, which was told.
+                // Somebody decided that it need not be heard of, which was told. It may be gone since, which was not.
                 thing.memory.flap = None;
-                *told_open = false;
+                (*is_open, *told_open) = (open.contains_key(finding.uid.as_str()), false);
                 continue;
             }
             let is_seen = match &thing.about {
@@ -284,7 +295,14 @@ impl<'a> Things<'a> {
                 Phase::Settled if !*told_open && *is_open => MessageKind::FindingOpened,
                 _ => MessageKind::FindingFlapping,
             };
+            let is_known = phase == Phase::Settled && !*told_open && !*is_open;
             *told_open = if phase == Phase::Settled { *is_open } else { true };
+            if is_known {
+                continue;
+            }
+            // One message of a kind about one finding: this one says what the news of this audit said, and more.
+            let uid = &latest.uid;
+            self.told_findings.retain(|told| told.kind != kind || told.news.finding.uid != *uid);
             self.told_findings.push(ToldFinding { kind, news, owners: thing.owners.clone() });
         }
     }

@@ -158,6 +158,10 @@ async fn whoever_changes_a_sealed_decision_is_found_out() {
         ("UPDATE decision_entry SET audit = 3 WHERE seq = 1", "audit audit-2: the digest of its"),
         ("UPDATE decision_entry SET audit = NULL WHERE seq = 2", "audit audit-3: the digest of its"),
         (
+            "UPDATE decision_entry SET body = '' WHERE seq = 2",
+            "decision dec-1: an entry about it has no text any more",
+        ),
+        (
             "UPDATE decision_entry SET audit = 77 WHERE seq = 2",
             "decisions are sealed with an audit that is not",
         ),

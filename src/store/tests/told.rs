@@ -27,12 +27,14 @@ async fn what_was_told_is_there_after_a_restart() {
         remember: vec![("finding:1".to_owned(), thing(0)), ("role:r".to_owned(), thing(1))],
         forget: Vec::new(),
         reminded: Some(at(7)),
+        recovered: false,
     };
     Audit { noted, ..Audit::new(0, &snapshot(&["c1"])) }.record(&store).await.unwrap();
     let noted = Noted {
         remember: vec![("role:r".to_owned(), thing(60))],
         forget: vec!["finding:1".to_owned()],
         reminded: None,
+        recovered: false,
     };
     Audit { noted, ..Audit::new(1, &snapshot(&["c1"])) }.record(&store).await.unwrap();
     let again = Store::open(store.path()).await.unwrap();
@@ -53,7 +55,8 @@ async fn only_a_complete_audit_ends_what_is_overdue() {
         detail: "503".to_owned(),
         stale_since: None,
     };
-    Audit { gaps: vec![gap], ..Audit::new(1, &snapshot(&["c1"])) }.record(&store).await.unwrap();
+    let gaps = vec![gap];
+    Audit { gaps: gaps.clone(), ..Audit::new(1, &snapshot(&["c1"])) }.record(&store).await.unwrap();
     let vital = store.vital("acme").await.unwrap();
     assert_eq!((vital.overdue, vital.complete, vital.recorded), (Some(at(0)), None, Some(at(60))));
     assert_eq!(vital.gaps, ["divisions"]);
@@ -62,6 +65,12 @@ async fn only_a_complete_audit_ends_what_is_overdue() {
     assert_eq!((vital.overdue, vital.complete, vital.recorded), (None, Some(at(120)), Some(at(120))));
     assert!(vital.gaps.is_empty() && vital.failure.is_none());
     assert_eq!(store.claim("ops", 9, at(0)).await.unwrap().len(), 1, "the message went with the note");
+
+    // Or one that was told as recovered: that it saw too little is news again.
+    store.note_overdue("acme", &[], at(130)).await.unwrap();
+    let noted = Noted { recovered: true, ..Noted::default() };
+    Audit { gaps, noted, ..Audit::new(3, &snapshot(&["c1"])) }.record(&store).await.unwrap();
+    assert_eq!(store.vital("acme").await.unwrap().overdue, None);
 }
 
 #[tokio::test]
