@@ -316,8 +316,9 @@ async fn changes(
     since: DateTime<Utc>,
     most: u32,
 ) -> Result<Vec<(DateTime<Utc>, Event)>, Problem> {
-    let rows: Vec<(i64, String)> = sqlx::query_as(
-        "SELECT a.at_ms, e.body FROM event e JOIN audit a ON a.seq = e.audit
+    let rows: Vec<(i64, String, Option<String>)> = sqlx::query_as(
+        "SELECT a.at_ms, e.body, t.body FROM event e JOIN audit a ON a.seq = e.audit
+         LEFT JOIN attribution t ON t.event = e.id
          WHERE a.org = $1 AND a.at_ms >= $2 ORDER BY e.audit DESC, e.ord LIMIT $3",
     )
     .bind(org)
@@ -326,8 +327,9 @@ async fn changes(
     .fetch_all(connection)
     .await?;
     rows.into_iter()
-        .map(|(at, text)| {
-            let event = Event::unpack(&text).map_err(|error| Problem::unreadable("event", error))?;
+        .map(|(at, text, actor)| {
+            let mut event = Event::unpack(&text).map_err(|error| Problem::unreadable("event", error))?;
+            attributions::put(&mut event, actor.as_deref())?;
             Ok((time(at)?, event))
         })
         .collect()

@@ -7,7 +7,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    Store, body,
+    Store, attributions, body,
     error::{Error, Problem},
     hash, past, time,
 };
@@ -142,8 +142,8 @@ impl Store {
         self.named(page.await)
     }
 
-    /// The next events of an organisation of audits recorded in `from..=to`, in the order in which they were recorded. An
-    /// empty page is the last.
+    /// The next events of an organisation of audits recorded in `from..=to`, in the order in which they were recorded, each
+    /// with who made it as far as that is known by now. An empty page is the last.
     pub async fn event_page(
         &self,
         org: &str,
@@ -152,9 +152,10 @@ impl Store {
         after: &mut Cursor,
     ) -> Result<Vec<(Told, Event)>, Error> {
         let page = async {
-            let rows: Vec<(i64, i64, String, i64, Vec<u8>, String)> = sqlx::query_as(
-                "SELECT e.audit, e.ord, a.id, a.at_ms, a.chain, e.body
+            let rows: Vec<(i64, i64, String, i64, Vec<u8>, String, Option<String>)> = sqlx::query_as(
+                "SELECT e.audit, e.ord, a.id, a.at_ms, a.chain, e.body, t.body
                  FROM event e JOIN audit a ON a.seq = e.audit JOIN org o ON o.id = a.org
+                 LEFT JOIN attribution t ON t.event = e.id
                  WHERE o.name = $1 AND (e.audit > $2 OR (e.audit = $2 AND e.ord > $3))
                    AND ($4 IS NULL OR a.at_ms >= $4) AND ($5 IS NULL OR a.at_ms <= $5)
                  ORDER BY e.audit, e.ord LIMIT $6",
@@ -168,8 +169,9 @@ impl Store {
             .fetch_all(&self.readers)
             .await?;
             let mut events = Vec::with_capacity(rows.len());
-            for (seq, ord, audit, at_ms, chain, text) in rows {
-                let event = Event::unpack(&text).map_err(|error| Problem::unreadable("event", error))?;
+            for (seq, ord, audit, at_ms, chain, text, actor) in rows {
+                let mut event = Event::unpack(&text).map_err(|error| Problem::unreadable("event", error))?;
+                attributions::put(&mut event, actor.as_deref())?;
                 events.push((Told { audit, at: time(at_ms)?, chain: hash(&chain)? }, event));
                 *after = Cursor { audit: seq, uid: String::new(), ord };
             }
