@@ -16,6 +16,9 @@ use crate::domain::{event::Event, evidence::Hash, finding::Finding};
 /// Rows of one page.
 const PAGE: u32 = 500;
 
+/// An event's audit and its place in it, that audit's id, time and chain, the event, who made it.
+type EventRow = (i64, i64, String, i64, Vec<u8>, String, Option<String>);
+
 /// An audit, as far as what it concluded is told with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
@@ -152,7 +155,7 @@ impl Store {
         after: &mut Cursor,
     ) -> Result<Vec<(Told, Event)>, Error> {
         let page = async {
-            let rows: Vec<(i64, i64, String, i64, Vec<u8>, String, Option<String>)> = sqlx::query_as(
+            let rows: Vec<EventRow> = sqlx::query_as(
                 "SELECT e.audit, e.ord, a.id, a.at_ms, a.chain, e.body, t.body
                  FROM event e JOIN audit a ON a.seq = e.audit JOIN org o ON o.id = a.org
                  LEFT JOIN attribution t ON t.event = e.id

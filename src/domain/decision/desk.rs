@@ -374,8 +374,12 @@ impl Desk {
         if !closing.is_empty() {
             // Whoever hears that the alert is over hears who decided so, until when and why.
             let mut after = self.ledger.clone();
-            step.entries.iter().cloned().for_each(|entry| after.add(entry));
-            closing.iter_mut().for_each(|finding| after.mark(finding));
+            for entry in &step.entries {
+                after.add(entry.clone());
+            }
+            for finding in &mut closing {
+                after.mark(finding);
+            }
         }
         step.closed = closing.into_iter().map(|finding| (reason, Arc::new(finding))).collect();
         Ok(step)

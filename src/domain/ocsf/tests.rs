@@ -209,7 +209,7 @@ fn audits_that_fail_are_one_finding_until_they_are_recorded_again() {
         stale_since: None,
     };
     let (recorded, complete) = (&failed["finding_info"]["uid"], &overdue["finding_info"]["uid"]);
-    assert_eq!(ended(&[gap]), [recorded.clone()], "no audit is complete yet");
+    assert_eq!(ended(&[gap]), std::slice::from_ref(recorded), "no audit is complete yet");
     assert_eq!(ended(&[]), [recorded.clone(), complete.clone()]);
     let shown = of_failure("acme", "auth", "the secret is wrong", head().at);
     assert_sound(&shown);

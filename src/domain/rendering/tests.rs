@@ -166,8 +166,8 @@ fn pagerduty_ends_what_it_began() {
     };
     let partly = message::recovered(&head(), &[gap]);
     assert_eq!(keys(partly.body.as_bytes(), &partly.id), [over("audit")], "no audit was complete yet");
-    let reminded: Vec<Finding> = (0..3).map(|number| finding(number, Severity::Critical)).collect();
-    let reminder = news::reminder(&head(), &reminded.iter().collect::<Vec<_>>());
+    let open: Vec<Finding> = (0..3).map(|number| finding(number, Severity::Critical)).collect();
+    let reminder = news::reminder(&head(), &open.iter().collect::<Vec<_>>());
     assert_eq!(
         keys(reminder.body.as_bytes(), &reminder.id),
         [("trigger".to_owned(), "reminder:acme".to_owned())],
