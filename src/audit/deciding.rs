@@ -4,7 +4,7 @@
 //! outbox, and a [`Done`]. Must never: ask the platform, or wait for an audit. It works beside a running daemon, which
 //! notices.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use chrono::{DateTime, SubsecRound as _, Utc};
 use serde::Serialize;
@@ -86,7 +86,11 @@ pub async fn preview(
     let ledger = store.decisions(org).await?.ledger;
     let desk = Desk { findings: store.findings(Some(org)).await?, ledger };
     let step = desk.baseline(terms, now)?;
-    Ok(step.closed.into_iter().map(|(_, finding)| Arc::unwrap_or_clone(finding)).collect())
+    // As they stand now: nothing is decided yet.
+    let taken: HashSet<&str> = step.closed.iter().map(|(_, finding)| finding.uid.as_str()).collect();
+    let mut findings = desk.findings;
+    findings.retain(|finding| taken.contains(finding.uid.as_str()));
+    Ok(findings)
 }
 
 /// What there is to know of an event before it is approved.

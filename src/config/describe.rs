@@ -127,7 +127,7 @@ fn write_alerts(out: &mut String, alerts: &Alerts) -> fmt::Result {
     }
 }
 
-fn write_route(out: &mut String, route: &Route) -> fmt::Result {
+fn write_route(out: &mut String, route: &Route, takes_messages: bool) -> fmt::Result {
     let Route { min_severity, checks, orgs, owners, topics, heartbeat } = route;
     writeln!(out, "min_severity = \"{min_severity}\"")?;
     let topics: Vec<String> = topics.iter().map(|topic| topic.as_str().to_owned()).collect();
@@ -136,7 +136,10 @@ fn write_route(out: &mut String, route: &Route) -> fmt::Result {
             writeln!(out, "{key} = {list:?}")?;
         }
     }
-    writeln!(out, "heartbeat = {heartbeat}")
+    if takes_messages {
+        writeln!(out, "heartbeat = {heartbeat}")?;
+    }
+    Ok(())
 }
 
 fn write_keeping(out: &mut String, retention: Retention, backup: Option<&Backup>) -> fmt::Result {
@@ -197,7 +200,7 @@ fn write_receiver(out: &mut String, receiver: &Receiver) -> fmt::Result {
     writeln!(out, "name = {:?}", receiver.name)?;
     writeln!(out, "kind = \"{}\"", receiver.target.kind())?;
     write_target(out, &receiver.target)?;
-    write_route(out, &receiver.route)?;
+    write_route(out, &receiver.route, receiver.target.takes_messages())?;
     if let Target::OcsfFile { .. } = receiver.target {
         return Ok(());
     }

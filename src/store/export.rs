@@ -16,6 +16,9 @@ use crate::domain::{event::Event, evidence::Hash, finding::Finding};
 /// Rows of one page.
 const PAGE: u32 = 500;
 
+/// An event's audit and its place in it, that audit's id, time and chain, the event, who made it.
+type EventRow = (i64, i64, String, i64, Vec<u8>, String, Option<String>);
+
 /// An audit, as far as what it concluded is told with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
@@ -145,8 +148,8 @@ impl Store {
         self.named(page.await)
     }
 
-    /// The next events of an organisation of audits recorded in `from..=to`, in the order in which they were recorded. An
-    /// empty page is the last.
+    /// The next events of an organisation of audits recorded in `from..=to`, in the order in which they were recorded, each
+    /// with who made it as far as that is known by now. An empty page is the last.
     pub async fn event_page(
         &self,
         org: &str,

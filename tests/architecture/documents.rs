@@ -135,3 +135,31 @@ fn every_folder_is_on_the_map() {
         folders.into_iter().filter(|folder| !map.contains(&format!("`{folder}/`"))).collect();
     all_hold("ARCHITECTURE.md does not mention a folder of src", &missing);
 }
+
+/// The cells of a row, empty ones at its ends included; `\|` is no border.
+fn width(row: &str) -> usize {
+    row.replace("\\|", "").matches('|').count()
+}
+
+#[test]
+fn every_row_of_a_table_has_the_columns_of_its_head() {
+    let mut pages: Vec<String> =
+        ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md"].map(str::to_owned).into();
+    let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().file_name());
+    pages.extend(
+        docs.map(|name| format!("docs/{}", name.to_str().unwrap())).filter(|name| name.ends_with(".md")),
+    );
+    let mut wrong = Vec::new();
+    for page in &pages {
+        let (text, mut head, mut is_code) = (document(page), None, false);
+        for (number, line) in text.lines().enumerate() {
+            is_code ^= line.trim_start().starts_with("```");
+            if is_code || !line.starts_with('|') {
+                head = None;
+            } else if *head.get_or_insert(width(line)) != width(line) {
+                wrong.push(format!("{page}:{}: {line}", number + 1));
+            }
+        }
+    }
+    all_hold("rows without all columns", &wrong);
+}

@@ -119,6 +119,12 @@ async fn the_history_tells_what_opened_and_what_was_resolved() {
     let rows = table(&workplace.run(&["export", "events", "--format", "csv"]).ends_with(0).stdout);
     assert!(column(&rows, "gained").contains(&"directory:user:delete".to_owned()), "{rows:?}");
     assert!(column(&rows, "lost").contains(&"directory:user:delete".to_owned()), "{rows:?}");
+    // Who made each change, in every format: here, that the log has no entry yet.
+    assert!(events.iter().all(|event| event["actor"]["certainty"].is_string()), "{events:?}");
+    assert!(ocsf.iter().all(|one| one["evidences"][0]["data"]["actor"]["certainty"].is_string()), "{ocsf:?}");
+    let told: BTreeSet<String> = column(&rows, "actor_certainty").into_iter().collect();
+    let certainties = events.iter().map(|event| event["actor"]["certainty"].as_str().unwrap().to_owned());
+    assert_eq!(told, certainties.collect());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -86,6 +86,10 @@ login_url = "{organisation.url}"
 api_url = "{organisation.url}"
 client_id = "{organisation.announcement['client_id']}"
 client_secret_file = "client_secret"
+[[receiver]]
+name = "siem"
+kind = "ocsf-file"
+path = "ocsf.jsonl"
 """)
 
 
@@ -112,6 +116,17 @@ def broken(thing):
         yield change("compliance status 7", lambda other: other["compliance"].update(status_id=7))
     if thing["class_uid"] == 2008:
         yield change("no analysis", lambda other: other.pop("permission_analysis_results"))
+
+
+def receive(folder, exported):
+    """Decides about a finding, back and forth; all that the receiver `ocsf-file` was told then."""
+    uid = exported[0]["finding_info"]["uid"]
+    for _ in range(2):
+        run(folder, "findings", "mute", uid, "--owner", "siem@example.com", "--reason", "a try", "--expires", "1d", "--json")
+        run(folder, "findings", "unmute", uid, "--json")
+    # What is decided is delivered with the next audit, which fails here.
+    run(folder, "audit", "--format", "ocsf", code=1)
+    return [json.loads(line) for line in (folder / "ocsf.jsonl").read_text().splitlines()]
 
 
 def main():
@@ -147,6 +162,7 @@ def main():
         things += failed
         exported = run(folder, "export", "findings", "--format", "ocsf")
         history = run(folder, "export", "findings", "--format", "ocsf", "--from", "2020-01-01")
+        received = receive(folder, exported)
         events = run(folder, "export", "events", "--format", "ocsf")
     assert exported and events, "nothing was exported"
     assert {1, 3} <= {thing["activity_id"] for thing in history}, "the history has no opened or no resolved finding"
@@ -155,7 +171,18 @@ def main():
     twice = [thing for thing in history + events if thing["metadata"]["uid"] in told]
     assert twice and all(thing["finding_info"] == told[thing["metadata"]["uid"]]["finding_info"] for thing in twice)
 
-    things += exported + history + events
+    # The receiver's file has what commands do not write: who made a change, what people decided.
+    told = {thing["metadata"]["event_code"] for thing in received}
+    assert {"baseline.recorded", "drift.detected", "finding.opened", "finding.resolved", "finding.reopened", "audit.failed"} <= told, told
+    actors = [evidence["actor"] for thing in received for evidence in thing.get("evidences", []) if "actor" in evidence]
+    assert actors and all(actor["user"]["type"] == "Service" for actor in actors), actors
+    decided = [(thing["activity_name"], thing["status"]) for thing in received if thing["metadata"]["event_code"] in
+               ("finding.resolved", "finding.reopened") and thing["finding_info"]["uid"] == exported[0]["finding_info"]["uid"]]
+    assert decided == [("Update", "Suppressed"), ("Update", "New")] * 2, decided
+    uids = [thing["metadata"]["uid"] for thing in received]
+    assert len(uids) == len(set(uids)), "two lines have one uid"
+
+    things += exported + history + events + received
     for thing in things:
         faults = validator.faults(thing)
         assert not faults, f"{json.dumps(thing)}\n" + "\n".join(faults)

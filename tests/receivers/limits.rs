@@ -19,6 +19,7 @@ fn keys(vendor: Vendor) -> BTreeSet<String> {
             format!("resolve {uid}"),
             "trigger audit:acme".to_owned(),
             "resolve audit:acme".to_owned(),
+            "resolve overdue:acme".to_owned(),
             "trigger drift:evt-1".to_owned(),
             "trigger msg-heartbeat".to_owned(),
         ]

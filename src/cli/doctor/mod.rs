@@ -42,7 +42,7 @@ use crate::{
 pub(super) struct Arguments {
     #[command(flatten)]
     org: OrgArgs,
-    /// Send each receiver one signed message of type `test`
+    /// Send each receiver a test: a message of type `test`, or (Alertmanager) the alert `ScopewardenTest`
     #[arg(long)]
     send_test: bool,
     /// Print the role that the auditor's client needs, and ask nobody anything

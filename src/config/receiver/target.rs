@@ -131,7 +131,7 @@ impl Target {
 }
 
 /// Keys that belong to some kinds only, and to which.
-const KEYS: [(&str, &[&str]); 32] = [
+const KEYS: [(&str, &[&str]); 33] = [
     ("url", &["webhook", "alertmanager", "slack", "teams", "pagerduty"]),
     ("url_file", &["webhook", "slack", "teams"]),
     ("url_env", &["webhook", "slack", "teams"]),
@@ -159,6 +159,8 @@ const KEYS: [(&str, &[&str]); 32] = [
     ("path", &["ocsf-file"]),
     ("rotate_bytes", &["ocsf-file"]),
     ("keep", &["ocsf-file"]),
+    // An Alertmanager gets no messages.
+    ("heartbeat", &["webhook", "slack", "teams", "pagerduty", "ocsf-file"]),
     ("deny_private", &["webhook", "alertmanager", "slack", "teams", "pagerduty"]),
     ("proxy", &["webhook", "alertmanager", "slack", "teams", "pagerduty"]),
     ("proxy_file", &["webhook", "alertmanager", "slack", "teams", "pagerduty"]),

@@ -368,8 +368,21 @@ impl Desk {
             .map(|finding| Cover { uid: finding.uid.clone(), fingerprint: fingerprint::of(finding) });
         step.entries.push(Entry::Made(Box::new(terms.decision(kind, covers.collect(), now))));
         let reason = if kind == Kind::Approve { Reason::Approved } else { Reason::Muted };
-        let closing = findings.iter().filter(|finding| kind.silences() && finding.is_due());
-        step.closed = closing.map(|finding| (reason, Arc::new((*finding).clone()))).collect();
+        let mut closing: Vec<Finding> = (findings.iter())
+            .filter(|finding| kind.silences() && finding.is_due())
+            .map(|finding| (*finding).clone())
+            .collect();
+        if !closing.is_empty() {
+            // Whoever hears that the alert is over hears who decided so, until when and why.
+            let mut after = self.ledger.clone();
+            for entry in &step.entries {
+                after.add(entry.clone());
+            }
+            for finding in &mut closing {
+                after.mark(finding);
+            }
+        }
+        step.closed = closing.into_iter().map(|finding| (reason, Arc::new(finding))).collect();
         Ok(step)
     }
 

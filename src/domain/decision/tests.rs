@@ -130,7 +130,9 @@ fn a_second_mute_replaces_the_first_without_an_alert() {
     let one = failing("c", "e");
     let mut desk = desk(std::slice::from_ref(&one));
     let step = desk.mute(std::slice::from_ref(&one.uid), terms("d1", Some(at(1))), at(0)).unwrap();
-    assert_eq!(step.closed.len(), 1);
+    let [(Reason::Muted, closed)] = &step.closed[..] else { panic!("{step:?}") };
+    assert!(closed.muted, "whoever hears of it hears who muted it");
+    assert_eq!(closed.marks.decisions[0].id, "d1");
     step.entries.into_iter().for_each(|entry| desk.ledger.add(entry));
     desk.ledger.mark(&mut desk.findings[0]);
     let step = desk.mute(std::slice::from_ref(&one.uid), terms("d2", Some(at(5))), at(0)).unwrap();

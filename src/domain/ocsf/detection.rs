@@ -107,10 +107,15 @@ fn actor(actor: &Value) -> Option<Value> {
     Some(json!({ "user": user }))
 }
 
-/// Audits began to fail: one finding that `audit.recovered` closes.
+/// Audits began to fail, or none was complete for too long (`overdue`): each is one finding that `audit.recovered` closes.
 pub(super) fn failure(letter: &Letter<'_>, reason: &str, detail: &str) -> Value {
-    let title = format!("The audit of {} failed ({reason})", letter.org);
-    let mut object = audits(letter, Activity::Create, &title);
+    let is_overdue = reason == "overdue";
+    let title = if is_overdue {
+        format!("No audit of {} was complete for too long", letter.org)
+    } else {
+        format!("The audit of {} failed ({reason})", letter.org)
+    };
+    let mut object = audits(letter, Activity::Create, is_overdue, &title);
     object["is_alert"] = json!(true);
     object["status_code"] = json!(reason);
     object["status_detail"] = text(detail);
@@ -118,25 +123,32 @@ pub(super) fn failure(letter: &Letter<'_>, reason: &str, detail: &str) -> Value 
     object
 }
 
-/// Audits are recorded again.
-pub(super) fn recovery(letter: &Letter<'_>) -> Value {
-    let mut object = audits(letter, Activity::Close, &format!("Audits of {} are recorded again", letter.org));
+/// Audits are recorded again; `complete`: and with every fact.
+pub(super) fn recovery(letter: &Letter<'_>, complete: bool) -> Value {
+    let how = if complete { "complete" } else { "recorded" };
+    let title = format!("Audits of {} are {how} again", letter.org);
+    let mut object = audits(letter, Activity::Close, complete, &title);
     object["is_alert"] = json!(false);
     object
 }
 
-fn audits(letter: &Letter<'_>, activity: Activity, title: &str) -> Value {
+/// `complete`: it is about whether audits are complete, not about whether they are recorded.
+fn audits(letter: &Letter<'_>, activity: Activity, complete: bool, title: &str) -> Value {
     let whole = Letter { audit: "", ..letter.clone() };
-    let analytic =
-        json!({ "uid": "audit-recorded", "name": "audits are recorded", "type_id": 1, "type": "Rule" });
-    let info = json!({ "uid": whole.uid(&["audits"]), "analytic": analytic });
+    let (identity, rule, name) = if complete {
+        ("complete audits", "audit-complete", "audits are complete")
+    } else {
+        ("audits", "audit-recorded", "audits are recorded")
+    };
+    let analytic = json!({ "uid": rule, "name": name, "type_id": 1, "type": "Rule" });
+    let info = json!({ "uid": whole.uid(&[identity]), "analytic": analytic });
     let frame = Frame {
         class: Class::Detection,
         activity,
         severity: Some(Severity::High),
         standing: if activity == Activity::Close { Standing::Resolved } else { Standing::New },
         // A failure that is shown at once has no audit; its time tells it from the next.
-        uid: letter.uid(&["audits", activity.as_str(), &letter.at.timestamp_millis().to_string()]),
+        uid: letter.uid(&[identity, activity.as_str(), &letter.at.timestamp_millis().to_string()]),
         title,
     };
     Value::Object(frame.object(letter, info))
@@ -146,17 +158,27 @@ fn audits(letter: &Letter<'_>, activity: Activity, title: &str) -> Value {
 pub(super) fn other(letter: &Letter<'_>, id: &str, data: &Value) -> Value {
     let title = data["summary"].as_str().unwrap_or(letter.code);
     let mut object = plain(letter, id, severity_of(data), title);
-    object["is_alert"] = json!(false);
+    let settled = |one: &Value| one["phase"] == "settled";
+    object["is_alert"] = json!(match letter.code {
+        // Many changes are no less an alert than one, and what was not delivered may have been one.
+        "drift.grouped" | "delivery.dead" => true,
+        "drift.flapping" => !data["subjects"].as_array().is_some_and(|list| list.iter().all(settled)),
+        _ => false,
+    });
     object["evidences"] = json!([evidence(data)]);
     object
 }
 
 /// The findings that a message counts and does not name.
 pub(super) fn rest(letter: &Letter<'_>, id: &str, data: &Value, count: usize) -> Value {
-    let word = letter.code.trim_start_matches("finding.");
-    let title = format!("{count} more findings {word} in this audit: `scopewarden export` has them");
+    let word = match (letter.code, data["reason"].as_str()) {
+        ("finding.resolved", Some(reason)) => reason,
+        ("finding.reminder", _) => "are still open",
+        (code, _) => code.trim_start_matches("finding."),
+    };
+    let title = format!("{count} more findings {word}: `scopewarden export` has them");
     let mut object = plain(letter, id, severity_of(data), &title);
-    object["is_alert"] = json!(false);
+    object["is_alert"] = json!(letter.code != "finding.resolved");
     let counts = ["total", "by_severity", "by_check"].map(|name| (name.to_owned(), data[name].clone()));
     let counts: serde_json::Map<String, Value> =
         counts.into_iter().filter(|(_, value)| !value.is_null()).collect();

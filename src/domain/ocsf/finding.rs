@@ -132,7 +132,8 @@ impl Told {
         }
     }
 
-    pub(super) fn object(&self, letter: &Letter<'_>, activity: Activity) -> Value {
+    /// `message`: the id of the message that tells it, where the audit and the activity do not tell its object from others.
+    pub(super) fn object(&self, letter: &Letter<'_>, activity: Activity, message: Option<&str>) -> Value {
         let check = CHECKS.iter().find(|check| check.id == self.check);
         let class = self.class();
         let frame = Frame {
@@ -144,7 +145,10 @@ impl Told {
                 _ if self.muted || self.approved => Standing::Suppressed,
                 _ => Standing::New,
             },
-            uid: letter.uid(&[&self.uid, activity.as_str()]),
+            uid: match message {
+                None => letter.uid(&[&self.uid, activity.as_str()]),
+                Some(id) => letter.uid(&[&self.uid, activity.as_str(), id]),
+            },
             title: &self.title,
         };
         let mut object = frame.object(letter, self.info(letter, check, activity));

@@ -33,7 +33,7 @@ pub fn of_finding(head: &Letterhead<'_>, activity: Activity, finding: &Finding) 
         Activity::Update => "finding.updated",
         Activity::Close => "finding.resolved",
     };
-    Told::of(finding).object(&Letter::of(head, code), activity)
+    Told::of(finding).object(&Letter::of(head, code), activity, None)
 }
 
 /// One change.
@@ -62,18 +62,21 @@ pub fn of_message(body: &Value, id: &str) -> Vec<Value> {
             let word = |name: &str| data[name].as_str().unwrap_or_default();
             vec![detection::failure(&letter, word("reason"), word("detail"))]
         }
-        "audit.recovered" => vec![detection::recovery(&letter)],
+        // What was recorded with gaps is no complete audit.
+        "audit.recovered" if data["complete"] == false => vec![detection::recovery(&letter, false)],
+        "audit.recovered" => vec![detection::recovery(&letter, false), detection::recovery(&letter, true)],
         code if code.starts_with("finding.") && data["findings"].is_array() => {
-            findings(&letter, activity_of(code), data, id)
+            findings(&letter, activity_of(code, data["reason"].as_str()), data, id)
         }
         _ => vec![detection::other(&letter, id, data)],
     }
 }
 
-fn activity_of(code: &str) -> Activity {
-    match code {
-        "finding.opened" | "finding.reopened" => Activity::Create,
-        "finding.resolved" => Activity::Close,
+/// A decision closes nothing here: what it silences is suppressed, and what comes back goes on.
+fn activity_of(code: &str, reason: Option<&str>) -> Activity {
+    match (code, reason) {
+        ("finding.opened", _) | ("finding.reopened", None | Some("failed_again")) => Activity::Create,
+        ("finding.resolved", None) => Activity::Close,
         _ => Activity::Update,
     }
 }
@@ -82,12 +85,15 @@ fn activity_of(code: &str) -> Activity {
 fn findings(letter: &Letter<'_>, activity: Activity, data: &Value, id: &str) -> Vec<Value> {
     let listed = data["findings"].as_array().map(Vec::as_slice).unwrap_or_default();
     let told = listed.iter().filter_map(Told::read);
-    // Its alert is over by a person's decision, and it still fails.
-    let (activity, told): (Activity, Vec<Told>) = match data["reason"].as_str() {
-        Some("muted" | "approved") => (Activity::Update, told.map(Told::silenced).collect()),
-        _ => (activity, told.collect()),
+    let told: Vec<Told> = match data["reason"].as_str() {
+        // Its alert is over by a person's decision, and it still fails.
+        Some("muted" | "approved") => told.map(Told::silenced).collect(),
+        _ => told.collect(),
     };
-    let mut objects: Vec<Value> = told.iter().map(|told| told.object(letter, activity)).collect();
+    // An export tells of an audit what opened, changed and was resolved in it, each once. Whatever else is told of a finding,
+    // perhaps several times between two audits, is an object of its own.
+    let of_message = if activity == Activity::Update { Some(id) } else { None };
+    let mut objects: Vec<Value> = told.iter().map(|told| told.object(letter, activity, of_message)).collect();
     let total = data["total"].as_u64().and_then(|total| usize::try_from(total).ok()).unwrap_or(listed.len());
     if total > told.len() {
         objects.push(detection::rest(letter, id, data, total - told.len()));

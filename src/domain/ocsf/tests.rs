@@ -1,6 +1,6 @@
 //! That every object has what its class requires, that both doors say the same, and that ids are stable.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::DateTime;
 use proptest::prelude::*;
@@ -10,6 +10,7 @@ use super::*;
 use crate::domain::{
     Severity,
     checks::CHECKS,
+    decision::Reason,
     drift,
     evidence::Hash,
     finding::{ClientRef, Status, uid},
@@ -192,9 +193,68 @@ fn audits_that_fail_are_one_finding_until_they_are_recorded_again() {
     assert_eq!(failed["finding_info"]["uid"], recovered["finding_info"]["uid"]);
     assert_ne!(failed["metadata"]["uid"], recovered["metadata"]["uid"]);
     assert_eq!((&failed["status"], &recovered["status"]), (&json!("New"), &json!("Resolved")));
+    let overdue = of_message(&body(&news::overdue(&head(), None, 3, "no divisions")), "m3").remove(0);
+    assert_sound(&overdue);
+    assert_ne!(overdue["finding_info"]["uid"], failed["finding_info"]["uid"]);
+    let ended = |gaps: &[crate::domain::Gap]| -> Vec<Value> {
+        let objects = of_message(&body(&message::recovered(&later, gaps)), "m4");
+        objects.iter().for_each(assert_sound);
+        objects.into_iter().map(|object| object["finding_info"]["uid"].clone()).collect()
+    };
+    let gap = crate::domain::Gap {
+        fact: crate::domain::Fact::Divisions,
+        subject: None,
+        reason: "server".to_owned(),
+        detail: "503".to_owned(),
+        stale_since: None,
+    };
+    let (recorded, complete) = (&failed["finding_info"]["uid"], &overdue["finding_info"]["uid"]);
+    assert_eq!(ended(&[gap]), std::slice::from_ref(recorded), "no audit is complete yet");
+    assert_eq!(ended(&[]), [recorded.clone(), complete.clone()]);
     let shown = of_failure("acme", "auth", "the secret is wrong", head().at);
     assert_sound(&shown);
     assert_eq!(shown["finding_info"]["uid"], failed["finding_info"]["uid"]);
+}
+
+#[test]
+fn decisions_between_two_audits_are_objects_of_their_own() {
+    let one = Arc::new(finding("token-lifetime", ""));
+    let told = |kind, reason, salt: &str| {
+        let news = FindingNews { reason, ..FindingNews::of(&one) };
+        let message = news::findings(&head(), kind, &[&news], 0, salt).remove(0);
+        let object = of_message(&body(&message), &message.id).remove(0);
+        assert_sound(&object);
+        object
+    };
+    let (resolved, reopened) = (MessageKind::FindingResolved, MessageKind::FindingReopened);
+    let objects = [
+        told(MessageKind::FindingOpened, None, ""),
+        told(resolved, Some(Reason::Muted), "d1"),
+        told(reopened, Some(Reason::Unmuted), "d2"),
+        told(resolved, Some(Reason::Muted), "d3"),
+        told(reopened, Some(Reason::Unmuted), "d4"),
+        told(resolved, Some(Reason::Approved), "d5"),
+        told(resolved, None, ""),
+    ];
+    let uids: BTreeSet<&str> =
+        objects.iter().map(|object| object["metadata"]["uid"].as_str().unwrap()).collect();
+    assert_eq!(uids.len(), objects.len(), "none is taken for another one's repetition");
+    assert!(objects.iter().all(|object| object["finding_info"]["uid"] == json!(one.uid)));
+    let stands: Vec<(&str, &str)> = (objects.iter())
+        .map(|object| (object["activity_name"].as_str().unwrap(), object["status"].as_str().unwrap()))
+        .collect();
+    let [muted, due] = [("Update", "Suppressed"), ("Update", "New")];
+    assert_eq!(stands, [("Create", "New"), muted, due, muted, due, muted, ("Close", "Resolved")]);
+    let again = told(reopened, Some(Reason::FailedAgain), "");
+    assert_eq!(again["activity_name"], "Create");
+}
+
+#[test]
+fn many_changes_are_no_less_an_alert_than_one() {
+    let grouped = news::drift_grouped(&head(), &[&drift_event()]);
+    let object = of_message(&body(&grouped), &grouped.id).remove(0);
+    assert_sound(&object);
+    assert_eq!(object["is_alert"], true);
 }
 
 #[test]
@@ -248,8 +308,10 @@ fn anything() -> impl Strategy<Value = Value> {
         any::<i64>().prop_map(Value::from),
         ".{0,12}".prop_map(Value::from),
     ];
-    let names =
-        ["id", "cause", "clients", "findings", "total", "kinds", "subject", "actor", "summary", "uid"];
+    let names = [
+        "id", "cause", "clients", "findings", "total", "kinds", "subject", "actor", "summary", "uid",
+        "reason",
+    ];
     leaf.prop_recursive(3, 24, 4, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
@@ -264,7 +326,8 @@ proptest! {
     fn any_message_becomes_sound_objects(
         kind in prop::sample::select(vec![
             "drift.detected", "drift.attributed", "finding.opened", "finding.resolved", "finding.updated",
-            "audit.failed", "audit.recovered", "baseline.recorded", "test", "later",
+            "audit.failed", "audit.recovered", "baseline.recorded", "test", "later", "drift.grouped",
+            "drift.flapping", "finding.reopened", "finding.flapping", "finding.reminder", "delivery.dead", "heartbeat",
         ]),
         data in anything(),
     ) {

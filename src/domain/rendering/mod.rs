@@ -9,9 +9,10 @@ pub mod pagerduty;
 pub mod slack;
 pub mod teams;
 
+use serde::Deserialize as _;
 use serde_json::Value;
 
-use super::{Severity, privilege};
+use super::{Severity, decision::Mark, privilege};
 
 /// Clients or findings that are told of by name.
 const NAMED: usize = 8;
@@ -47,6 +48,8 @@ pub struct Story {
     pub actor: Option<String>,
     /// Where to read more.
     pub link: Option<String>,
+    /// If it tells that something is over: the word for it, as `RESOLVED`.
+    pub over: Option<&'static str>,
 }
 
 impl Story {
@@ -62,7 +65,10 @@ impl Story {
         let summary = text(&data["summary"])
             .map_or_else(|| kind.replace(['.', '_'], " "), |summary| clip(summary, SUMMARY_CHARS));
         let findings = list(&data["findings"]);
-        let who = if findings.len() > 1 { of_findings(data, findings) } else { of_clients(data) };
+        let who = match findings {
+            [] | [_] => of_clients(data).into_iter().chain(of_others(data)).collect(),
+            findings => of_findings(data, findings),
+        };
         let only = if let [finding] = findings { Some(finding) } else { None };
         Self {
             id: id.to_owned(),
@@ -76,21 +82,16 @@ impl Story {
             },
             why: why(&kind, data, only),
             advice: advice(&kind, data, only),
-            actor: actor(data),
+            actor: actor(&data["actor"]).or_else(|| silenced_by(data)),
             link: text(&data["link"]).map(str::to_owned),
+            over: over(&kind, data, only),
             kind,
         }
     }
 
-    /// Whether it tells that something is over.
-    pub fn is_good_news(&self) -> bool {
-        self.kind.ends_with(".resolved") || self.kind.ends_with(".recovered")
-    }
-
     /// `CRITICAL · acme`: how bad, and where.
     pub fn heading(&self) -> String {
-        let word =
-            if self.is_good_news() { "RESOLVED".to_owned() } else { self.severity.as_str().to_uppercase() };
+        let word = self.over.map_or_else(|| self.severity.as_str().to_uppercase(), str::to_owned);
         self.org.as_ref().map_or_else(|| word.clone(), |org| format!("{word} · {org}"))
     }
 
@@ -166,6 +167,65 @@ fn of_findings(data: &Value, findings: &[Value]) -> Vec<String> {
     lines
 }
 
+/// What a message lists that is neither clients nor findings, one a line: changes, subjects that go back and forth, types of
+/// messages that were given up, organisations.
+fn of_others(data: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut tell = |list: &[Value], noun: &str, line: &dyn Fn(&Value) -> Option<String>| {
+        let told: Vec<String> = list.iter().take(NAMED).filter_map(line).collect();
+        let left = count(&data["total"]).unwrap_or(list.len()).saturating_sub(told.len());
+        lines.extend(told.iter().map(|line| clip(line, LINE_CHARS)));
+        if left > 0 && !list.is_empty() {
+            lines.push(format!("and {left} more {noun}"));
+        }
+    };
+    tell(list(&data["events"]), "changes", &|event| {
+        Some(format!("{}: {}", text(&event["severity"]).unwrap_or("info"), text(&event["summary"])?))
+    });
+    tell(list(&data["subjects"]), "subjects", &|one| {
+        let (subject, changes) = (&one["subject"], one["changes"].as_u64()?);
+        let name = text(&subject["name"]).or_else(|| text(&subject["id"]))?;
+        let now = if is_settled(one) { "calm now, " } else { "" };
+        Some(format!("{} {name}: {now}{changes} changes", text(&subject["type"]).unwrap_or("subject")))
+    });
+    let orgs = list(&data["orgs"]);
+    lines.extend(orgs.iter().take(NAMED).filter_map(|org| {
+        let last = text(&org["last_complete"]).unwrap_or("never");
+        let state = if org["failing"] == Value::Bool(true) { "audits fail; " } else { "" };
+        Some(clip(&format!("{}: {state}last complete audit {last}", text(&org["org"])?), LINE_CHARS))
+    }));
+    if orgs.len() > NAMED {
+        lines.push(format!("and {} more organisations", orgs.len() - NAMED));
+    }
+    let types = data["by_type"].as_object().into_iter().flatten().take(NAMED);
+    lines.extend(
+        types.filter_map(|(kind, count)| Some(clip(&format!("{} {kind}", count.as_u64()?), LINE_CHARS))),
+    );
+    lines
+}
+
+/// Whether what goes back and forth has been calm for long.
+fn is_settled(flapping: &Value) -> bool {
+    flapping["phase"] == "settled"
+}
+
+/// The word for something that is over. What a person silenced still fails, and what settled as open is open.
+fn over(kind: &str, data: &Value, only: Option<&Value>) -> Option<&'static str> {
+    let subjects = list(&data["subjects"]);
+    match (kind, text(&data["reason"])) {
+        ("finding.resolved", Some("muted")) => Some("MUTED"),
+        ("finding.resolved", Some("approved")) => Some("APPROVED"),
+        ("drift.flapping", _) if !subjects.is_empty() && subjects.iter().all(is_settled) => {
+            Some("CALM AGAIN")
+        }
+        ("finding.flapping", _) if only.is_some_and(|one| is_settled(&one["flapping"])) => {
+            only.filter(|one| one["flapping"]["open"] == Value::Bool(false)).map(|_| "RESOLVED")
+        }
+        (kind, _) if kind.ends_with(".resolved") || kind.ends_with(".recovered") => Some("RESOLVED"),
+        _ => None,
+    }
+}
+
 /// The client and the check of a finding.
 fn subject(finding: &Value) -> Option<String> {
     let client = &finding["client"];
@@ -193,9 +253,12 @@ fn why(kind: &str, data: &Value, only: Option<&Value>) -> Vec<String> {
         lines.push(clip(detail, LINE_CHARS));
     }
     if kind == "audit.failed" {
-        lines.push(
-            "Until an audit is recorded again, changes go unseen and findings stay as they were.".to_owned(),
-        );
+        lines.push(match text(&data["reason"]) {
+            // Audits may well be recorded, each without some fact.
+            Some("overdue") => "Until an audit is complete again, what was not read goes unseen.".to_owned(),
+            _ => "Until an audit is recorded again, changes go unseen and findings stay as they were."
+                .to_owned(),
+        });
     }
     let counts: Vec<String> = data["by_severity"]
         .as_object()
@@ -212,17 +275,26 @@ fn why(kind: &str, data: &Value, only: Option<&Value>) -> Vec<String> {
 
 fn advice(kind: &str, data: &Value, only: Option<&Value>) -> Vec<String> {
     if let Some(remediation) = only.and_then(|finding| text(&finding["remediation"])) {
-        let is_over = kind.ends_with(".resolved");
-        return if is_over { Vec::new() } else { vec![clip(remediation, LINE_CHARS)] };
+        return if over(kind, data, only).is_some() {
+            Vec::new()
+        } else {
+            vec![clip(remediation, LINE_CHARS)]
+        };
     }
     if let Some(advice) = text(&data["advice"]).or_else(|| text(&data["remediation"])) {
         return vec![clip(advice, LINE_CHARS)];
     }
     let line = match kind {
-        "drift.detected" => {
+        "drift.detected" | "drift.attributed" => {
             "If nobody planned this, undo it: the change names the role, client or division to look at."
         }
-        "finding.opened" | "finding.reopened" | "finding.reminder" => {
+        "drift.grouped" => {
+            "If nobody planned this, find out what made so many changes: `scopewarden diff` shows each of them."
+        }
+        "drift.flapping" => {
+            "Find out who or what changes it back and forth: two tools may be at odds. `scopewarden diff` shows each change."
+        }
+        "finding.opened" | "finding.reopened" | "finding.reminder" | "finding.flapping" => {
             "Open the link: each finding says what to do."
         }
         "audit.failed" => {
@@ -236,23 +308,56 @@ fn advice(kind: &str, data: &Value, only: Option<&Value>) -> Vec<String> {
     vec![line.to_owned()]
 }
 
-/// Who did it: a text, or an object with a name and how certain that is.
-fn actor(data: &Value) -> Option<String> {
-    let actor = &data["actor"];
-    if let Some(name) = text(actor) {
-        return Some(clip(name, LINE_CHARS));
-    }
-    let name = text(&actor["name"]).or_else(|| text(&actor["id"]))?;
-    let details = [("type", ""), ("at", "at "), ("remote_ip", "from "), ("certainty", "certainty: ")];
-    let details: Vec<String> = details
-        .into_iter()
-        .filter_map(|(key, word)| {
-            let value = text(&actor[key]).or_else(|| text(&data[key]).filter(|_| key == "certainty"))?;
-            Some(format!("{word}{value}"))
-        })
-        .collect();
-    let details = if details.is_empty() { String::new() } else { format!(" ({})", details.join(", ")) };
-    Some(clip(&format!("{name}{details}"), LINE_CHARS))
+/// Who did it, as the platform's audit log has it; where it is not certain, who may have, or why nobody knows.
+fn actor(actor: &Value) -> Option<String> {
+    let words = match text(&actor["certainty"]) {
+        Some("within_window") => {
+            let candidates = list(&actor["candidates"]);
+            let mut named: Vec<String> = Vec::new();
+            for name in candidates.iter().filter_map(|one| who(one).map(|(name, details)| name + &details)) {
+                if !named.contains(&name) {
+                    named.push(name);
+                }
+            }
+            let total = count(&actor["candidates_total"]).unwrap_or(0).max(candidates.len());
+            let more = match total - candidates.len() {
+                0 => String::new(),
+                more => format!(", and {more} more entries"),
+            };
+            format!("not certain, one of: {}{more}", named.join("; "))
+        }
+        Some("unknown") => format!("not known: {}", text(&actor["reason"])?),
+        certainty => {
+            let (name, details) = who(actor)?;
+            let certainty = certainty.map_or_else(String::new, |word| format!(", certainty: {word}"));
+            name + &details + &certainty
+        }
+    };
+    Some(clip(&words, LINE_CHARS))
+}
+
+/// A name with what it is, and when and from where it acted.
+fn who(actor: &Value) -> Option<(String, String)> {
+    let kind = text(&actor["type"]);
+    let name = match (text(&actor["name"]).or_else(|| text(&actor["id"])), kind) {
+        (Some(name), Some(kind)) => format!("{name} ({kind})"),
+        (Some(name), None) => name.to_owned(),
+        (None, Some("platform")) => "the platform".to_owned(),
+        (None, Some("configuration")) => "the configuration of scopewarden".to_owned(),
+        (None, _) => return None,
+    };
+    let details = [("at", " at "), ("remote_ip", " from ")];
+    let details = details.into_iter().filter_map(|(key, word)| Some(format!("{word}{}", text(&actor[key])?)));
+    Some((name, details.collect()))
+}
+
+/// Who silenced the findings that a message says are muted or approved, until when and why: one decision did.
+fn silenced_by(data: &Value) -> Option<String> {
+    text(&data["reason"]).filter(|reason| matches!(*reason, "muted" | "approved"))?;
+    let marks = list(&list(&data["findings"]).first()?["decisions"]).iter().rev();
+    let silencing =
+        marks.filter_map(|mark| Mark::deserialize(mark).ok()).find(|mark| mark.kind.silences())?;
+    Some(clip(&silencing.words(), LINE_CHARS))
 }
 
 fn text(value: &Value) -> Option<&str> {

@@ -26,7 +26,7 @@ pub fn payload(story: &Story) -> Value {
 }
 
 fn card(story: &Story, parts: &[(&'static str, Vec<String>)], most: usize) -> Value {
-    let colour = if story.is_good_news() {
+    let colour = if story.over.is_some() {
         "good"
     } else {
         match story.severity.as_str() {

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
@@ -6,14 +6,17 @@ use serde_json::json;
 
 use super::{alerts::*, *};
 use crate::domain::{
-    ClientId,
-    decision::Marks,
+    ClientId, Gap,
+    attribution::{ActorKind, Attribution, Candidate, Certainty},
+    decision::{Kind, Mark, Marks, Reason},
+    event::{CauseKind, Subject},
     finding::{ClientRef, Finding, Status},
     message::{
         self, Letterhead, MessageKind,
-        news::{self, FindingNews},
+        news::{self, Dead, FindingNews, Flapping, Phase, Pulse},
     },
     route::{Route, Topic},
+    telling::damping::Flap,
 };
 
 fn now() -> DateTime<Utc> {
@@ -83,7 +86,7 @@ fn a_change_is_understood_without_opening_anything() {
         ]
     );
     assert!(story.why[0].starts_with("A client that holds directory:user:delete "), "{:?}", story.why);
-    assert_eq!(story.actor.as_deref(), Some("Jane Doe (user, certainty: exact)"));
+    assert_eq!(story.actor.as_deref(), Some("Jane Doe (user), certainty: exact"));
     assert_eq!(story.advice.len(), 1);
 }
 
@@ -142,13 +145,189 @@ fn pagerduty_ends_what_it_began() {
     let (ends, _) = of(30, MessageKind::FindingResolved);
     assert!(ends.len() == 20 && ends.iter().all(|(action, _)| action == "resolve"), "{ends:?}");
     assert_eq!(keys(&drift_body(), "evt-1"), [("trigger".to_owned(), "drift:evt-1".to_owned())]);
-    let later =
-        json!({ "type": "drift.attributed", "data": { "event": "evt-1", "id": "att-9" } }).to_string();
-    assert_eq!(keys(later.as_bytes(), "att-9"), [("trigger".to_owned(), "drift:evt-1".to_owned())]);
+    let later = json!({ "type": "drift.attributed", "data": { "id": "evt-1" } }).to_string();
+    assert_eq!(keys(later.as_bytes(), "msg-9"), [("trigger".to_owned(), "drift:evt-1".to_owned())]);
     let failed = message::failed(&head(), "network", "no route");
     let back = message::recovered(&head(), &[]);
     assert_eq!(keys(failed.body.as_bytes(), &failed.id), [("trigger".to_owned(), "audit:acme".to_owned())]);
-    assert_eq!(keys(back.body.as_bytes(), &back.id), [("resolve".to_owned(), "audit:acme".to_owned())]);
+    let over = |what: &str| ("resolve".to_owned(), format!("{what}:acme"));
+    assert_eq!(keys(back.body.as_bytes(), &back.id), [over("audit"), over("overdue")]);
+    let overdue = news::overdue(&head(), None, 3, "divisions cannot be read");
+    assert_eq!(
+        keys(overdue.body.as_bytes(), &overdue.id),
+        [("trigger".to_owned(), "overdue:acme".to_owned())]
+    );
+    let gap = Gap {
+        fact: crate::domain::Fact::Divisions,
+        subject: None,
+        reason: "server".to_owned(),
+        detail: "503".to_owned(),
+        stale_since: None,
+    };
+    let partly = message::recovered(&head(), &[gap]);
+    assert_eq!(keys(partly.body.as_bytes(), &partly.id), [over("audit")], "no audit was complete yet");
+    let open: Vec<Finding> = (0..3).map(|number| finding(number, Severity::Critical)).collect();
+    let reminder = news::reminder(&head(), &open.iter().collect::<Vec<_>>());
+    assert_eq!(
+        keys(reminder.body.as_bytes(), &reminder.id),
+        [("trigger".to_owned(), "reminder:acme".to_owned())],
+        "one incident, however often it is told again"
+    );
+}
+
+fn flapping(id: &str, phase: Phase) -> Flapping {
+    Flapping {
+        subject: Subject { kind: "role".to_owned(), id: id.to_owned(), name: format!("Role {id}") },
+        cause: CauseKind::RolePermissionsChanged,
+        event: "evt-1".to_owned(),
+        severity: Severity::High,
+        phase,
+        since: now(),
+        changes: 7,
+        pieces: BTreeMap::from([("directory:user:delete".to_owned(), "there".to_owned())]),
+        more: false,
+    }
+}
+
+#[test]
+fn what_went_back_and_forth_ends_the_incident_that_it_began() {
+    let told = |list: &[Flapping], above: u32| {
+        let messages = news::drift_flapping(&head(), &list.iter().collect::<Vec<_>>(), above);
+        let [message] = &messages[..] else { panic!("{messages:?}") };
+        let events = pagerduty::events(message.body.as_bytes(), &message.id);
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let events: Vec<(String, String)> =
+            events.iter().map(|event| (text(&event["event_action"]), text(&event["dedup_key"]))).collect();
+        (events, Story::of(message.body.as_bytes(), &message.id))
+    };
+    let key = |action: &str, id: &str| (action.to_owned(), format!("flapping:acme:role:{id}"));
+    let (began, story) = told(&[flapping("r1", Phase::Began)], 1);
+    assert_eq!((began, story.heading().as_str()), (vec![key("trigger", "r1")], "HIGH · acme"));
+    assert_eq!((story.who, story.advice.len()), (vec!["role Role r1: 7 changes".to_owned()], 1));
+    let (settled, story) = told(&[flapping("r1", Phase::Settled)], 1);
+    assert_eq!((settled, story.heading().as_str()), (vec![key("resolve", "r1")], "CALM AGAIN · acme"));
+    let (both, story) = told(&[flapping("r1", Phase::Settled), flapping("r2", Phase::Continues)], 1);
+    assert_eq!(both, [key("resolve", "r1"), key("trigger", "r2")]);
+    assert_eq!((story.heading().as_str(), story.who.len()), ("HIGH · acme", 2));
+}
+
+#[test]
+fn a_finding_that_comes_and_goes_is_open_until_it_is_told_as_resolved() {
+    let flap = json!({ "since": now(), "changes": 6, "summaries": 0, "told": now(), "untold": 0 });
+    let flap: Flap = serde_json::from_value(flap).unwrap();
+    let one = Arc::new(finding(1, Severity::High));
+    let heading = |kind, phase, open| {
+        let news = FindingNews::flapping(&one, phase, open, flap);
+        let message = news::findings(&head(), kind, &[&news], 10, "").remove(0);
+        let events = pagerduty::events(message.body.as_bytes(), &message.id);
+        let action = events[0]["event_action"].as_str().unwrap().to_owned();
+        assert_eq!(events[0]["dedup_key"], json!(one.uid));
+        (Story::of(message.body.as_bytes(), &message.id).heading(), action)
+    };
+    let is = |heading: &str, action: &str| (format!("{heading} · acme"), action.to_owned());
+    assert_eq!(heading(MessageKind::FindingFlapping, Phase::Began, false), is("HIGH", "trigger"));
+    assert_eq!(heading(MessageKind::FindingFlapping, Phase::Settled, true), is("HIGH", "trigger"));
+    assert_eq!(heading(MessageKind::FindingResolved, Phase::Settled, false), is("RESOLVED", "resolve"));
+}
+
+#[test]
+fn what_a_person_silenced_is_not_called_resolved_and_says_who_did_it() {
+    let mark = Mark {
+        id: "d-1".to_owned(),
+        kind: Kind::Mute,
+        owner: "bi@example.com".to_owned(),
+        reason: "moves in Q1".to_owned(),
+        ticket: None,
+        at: now(),
+        expires: Some(now()),
+    };
+    let marks = Marks { decisions: vec![Arc::new(mark)], ..Marks::default() };
+    let told = |count: usize| {
+        let list: Vec<FindingNews> = (0..count)
+            .map(|number| {
+                let one = Finding { muted: true, marks: marks.clone(), ..finding(number, Severity::High) };
+                FindingNews { reason: Some(Reason::Muted), ..FindingNews::of(&Arc::new(one)) }
+            })
+            .collect();
+        let list: Vec<&FindingNews> = list.iter().collect();
+        let message = news::findings(&head(), MessageKind::FindingResolved, &list, 10, "d-1").remove(0);
+        Story::of(message.body.as_bytes(), &message.id)
+    };
+    for story in [told(1), told(11)] {
+        assert_eq!(story.heading(), "MUTED · acme");
+        let who = "muted by bi@example.com until 2025-10-09 08:53 UTC: moves in Q1";
+        assert_eq!(story.actor.as_deref(), Some(who));
+        assert!(story.advice.is_empty());
+    }
+}
+
+#[test]
+fn the_actor_is_told_as_certain_as_it_is() {
+    let actor = |attribution: &Attribution| {
+        let body = json!({ "type": "drift.attributed", "data": { "actor": attribution } }).to_string();
+        Story::of(body.as_bytes(), "msg-1").actor
+    };
+    let unknown = Attribution::unknown("the permission audits:audit:view is missing");
+    let why = "not known: the permission audits:audit:view is missing";
+    assert_eq!(actor(&unknown).as_deref(), Some(why));
+    let exact = Attribution {
+        certainty: Certainty::Exact,
+        kind: Some(ActorKind::User),
+        id: Some("u-1".to_owned()),
+        name: Some("Ada Admin".to_owned()),
+        at: Some(now()),
+        remote_ip: Some("203.0.113.7".to_owned()),
+        reason: None,
+        ..unknown.clone()
+    };
+    let told = "Ada Admin (user) at 2025-10-09T08:53:20Z from 203.0.113.7, certainty: exact";
+    assert_eq!(actor(&exact).as_deref(), Some(told));
+    let own = Attribution {
+        kind: Some(ActorKind::Configuration),
+        id: None,
+        name: None,
+        at: None,
+        remote_ip: None,
+        ..exact
+    };
+    assert_eq!(actor(&own).as_deref(), Some("the configuration of scopewarden, certainty: exact"));
+    let candidate = |name: &str| Candidate {
+        kind: Some(ActorKind::Client),
+        id: None,
+        name: Some(name.to_owned()),
+        at: now(),
+        remote_ip: None,
+        action: "Update".to_owned(),
+    };
+    let several = Attribution {
+        certainty: Certainty::WithinWindow,
+        candidates: vec![candidate("CI"), candidate("Terraform")],
+        candidates_total: 7,
+        ..unknown
+    };
+    let told = "not certain, one of: CI (client) at 2025-10-09T08:53:20Z; Terraform (client) at \
+                2025-10-09T08:53:20Z, and 5 more entries";
+    assert_eq!(actor(&several).as_deref(), Some(told));
+}
+
+#[test]
+fn what_lists_neither_clients_nor_findings_is_told_too() {
+    let story = |message: &message::Message| Story::of(message.body.as_bytes(), &message.id);
+    let grouped = json!({ "type": "drift.grouped", "data": {
+        "events": [{ "severity": "critical", "summary": "role A gained admin" }], "total": 30, "clients_total": 4,
+    } });
+    let grouped = Story::of(grouped.to_string().as_bytes(), "msg-1");
+    assert_eq!(grouped.who, ["critical: role A gained admin", "and 29 more changes"]);
+    assert_eq!(grouped.advice.len(), 1);
+    let pulse = Pulse { org: "acme".to_owned(), complete: None, recorded: None, failing: true };
+    let beat = story(&news::heartbeat(&[&pulse], "http://x/", now()));
+    assert_eq!(beat.who, ["acme: audits fail; last complete audit never"]);
+    let by_type = BTreeMap::from([("finding.opened".to_owned(), 3)]);
+    let dead = Dead { receiver: "ops".to_owned(), by_type, ..Dead::default() };
+    let dead = story(&news::delivery_dead(&dead, "http://x/", now()));
+    assert_eq!((dead.who, dead.advice.len()), (vec!["3 finding.opened".to_owned()], 1));
+    let overdue = story(&news::overdue(&head(), None, 3, "divisions cannot be read"));
+    assert!(overdue.why[1].starts_with("Until an audit is complete again"), "{:?}", overdue.why);
 }
 
 fn standing(open: Vec<Finding>) -> Standing {
@@ -254,6 +433,18 @@ fn anything() -> impl Strategy<Value = Value> {
         Just("timestamp"),
         Just("total"),
         Just("check"),
+        Just("events"),
+        Just("subjects"),
+        Just("subject"),
+        Just("phase"),
+        Just("changes"),
+        Just("orgs"),
+        Just("by_type"),
+        Just("reason"),
+        Just("decisions"),
+        Just("certainty"),
+        Just("candidates"),
+        Just("candidates_total"),
     ];
     leaf.prop_recursive(4, 64, 12, move |inner| {
         prop_oneof![

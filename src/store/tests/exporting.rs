@@ -1,7 +1,10 @@
 //! Changes of findings and events, page by page.
 
 use super::*;
-use crate::store::{Change, Cursor, Told};
+use crate::{
+    domain::attribution::Attribution,
+    store::{Attributed, Change, Cursor, Told},
+};
 
 async fn all(
     store: &Store,
@@ -101,4 +104,25 @@ async fn pages_are_bounded_and_leave_nothing_out() {
     assert_eq!(ids, events.iter().map(|event| event.id.clone()).collect::<Vec<_>>());
     let later = store.event_page("acme", Some(at(60)), None, &mut Cursor::default()).await.unwrap();
     assert_eq!(later.len(), 100);
+}
+
+#[tokio::test]
+async fn whoever_reads_an_event_reads_who_made_it() {
+    let (_folder, store) = store().await;
+    let org = snapshot(&["a"]);
+    let actor = Attribution::unknown("the log was not to be reached");
+    let attributed =
+        Attributed { known: vec![("event-1".to_owned(), actor.clone())], ..Attributed::default() };
+    let observations = Observations { attributed: Some(&attributed), ..Observations::NONE };
+    Audit { events: vec![event("event-0"), event("event-1")], ..Audit::new(0, &org) }
+        .record_with("acme", observations, &store)
+        .await
+        .unwrap();
+    let expected = [None, Some(actor)];
+    let page = store.event_page("acme", None, None, &mut Cursor::default()).await.unwrap();
+    assert_eq!(page.into_iter().map(|(_, event)| event.actor).collect::<Vec<_>>(), expected);
+    let standing = store.standing("acme", at(0), at(0), 10).await.unwrap();
+    assert_eq!(standing.changes.into_iter().map(|(_, event)| event.actor).collect::<Vec<_>>(), expected);
+    let events = store.events(None, None, None, 10).await.unwrap();
+    assert_eq!(events.into_iter().map(|(.., event)| event.actor).collect::<Vec<_>>(), expected);
 }

@@ -128,6 +128,12 @@ pub(super) fn columns(what: What) -> &'static [&'static str] {
             "client_name",
             "gained",
             "lost",
+            "actor_certainty",
+            "actor_type",
+            "actor_id",
+            "actor_name",
+            "actor_at",
+            "actor_remote_ip",
         ],
         What::Clients => &[
             "at",
@@ -302,7 +308,17 @@ fn of_event(told: &Told, event: &Event) -> Vec<Vec<String>> {
     let names = |gains: &[Gain]| -> String {
         gains.iter().map(|gain| gain.permission.as_str()).collect::<Vec<_>>().join(" ")
     };
-    let row = |end: [String; 4]| begin.iter().cloned().chain(end).collect();
+    let actor = event.actor.as_ref();
+    let who = [
+        actor.map(|actor| actor.certainty.as_str().to_owned()),
+        actor.and_then(|actor| actor.kind).map(|kind| kind.as_str().to_owned()),
+        actor.and_then(|actor| actor.id.clone()),
+        actor.and_then(|actor| actor.name.clone()),
+        actor.and_then(|actor| actor.at).map(time),
+        actor.and_then(|actor| actor.remote_ip.clone()),
+    ]
+    .map(Option::unwrap_or_default);
+    let row = |end: [String; 4]| begin.iter().cloned().chain(end).chain(who.iter().cloned()).collect();
     if event.clients.is_empty() {
         return vec![row([const { String::new() }; 4])];
     }
