@@ -41,9 +41,6 @@ pub enum Change {
     Ended,
 }
 
-/// An event in its audit: the number and place, the audit's id, time and chain hash, the event, and who made the change.
-type EventRow = (i64, i64, String, i64, Vec<u8>, String, Option<String>);
-
 /// Where a page ended. The default is before the first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {
