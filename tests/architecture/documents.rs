@@ -145,10 +145,9 @@ fn width(row: &str) -> usize {
 fn every_row_of_a_table_has_the_columns_of_its_head() {
     let mut pages: Vec<String> =
         ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md"].map(str::to_owned).into();
-    let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().file_name());
-    pages.extend(
-        docs.map(|name| format!("docs/{}", name.to_str().unwrap())).filter(|name| name.ends_with(".md")),
-    );
+    let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let docs = docs.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    pages.extend(docs.map(|path| format!("docs/{}", path.file_name().unwrap().to_str().unwrap())));
     let mut wrong = Vec::new();
     for page in &pages {
         let (text, mut head, mut is_code) = (document(page), None, false);
