@@ -5,7 +5,7 @@ enumerations, types, the "at least one of" constraints, and no attribute that th
 applies. What a JSON Schema cannot say, that each number of an enumeration stands beside the word that belongs to it, is
 looked up in the same compiled schema.
 
-The newest schema in it is 1.7.0; nothing that we found on PyPI, npm or crates.io carries 1.8.0's. By its change log 1.8.0
+The newest schema in it is 1.7.0; we know of no package that carries 1.8.0's. By its change log 1.8.0
 only adds to what we write (attributes of `permission_analysis_result`, `check` and `metadata`). So what is shown here is
 that our objects, which say 1.8.0, have all that 1.7.0 requires and nothing that it does not know.
 """
