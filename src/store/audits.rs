@@ -187,6 +187,9 @@ impl Store {
             standing.failing = failing(&mut transaction, number, last_audit).await?;
             standing.recovered = recovered(&mut transaction, number, since).await?;
             standing.changes = changes(&mut transaction, number, changes_since, most_events).await?;
+            // Somebody answers for what is approved.
+            let approved = ledger.approved_events();
+            standing.changes.retain(|(_, event)| !approved.contains(event.id.as_str()));
             Ok(standing)
         };
         self.named(standing.await)

@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | `ScopewardenFinding` | while somebody has to act on a finding | when an audit saw that it is over |
 //! | `ScopewardenOrgNotAudited` | while audits of an organisation fail | when one is recorded |
-//! | `ScopewardenDrift` | for an hour after a change was seen | by itself: a change does not end |
+//! | `ScopewardenDrift` | for an hour after a change was seen, unless it is approved | by itself: a change does not end |
 //! | `ScopewardenAlertsLeftOut` | while there are more alerts than are sent | when there are not |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,7 +51,7 @@ pub struct Standing {
     pub failing: Option<Failing>,
     /// From when to when they failed, if that ended lately.
     pub recovered: Vec<(DateTime<Utc>, DateTime<Utc>)>,
-    /// What changed lately, and when that was seen; the newest first.
+    /// What changed lately and is not approved, and when that was seen; the newest first.
     pub changes: Vec<(DateTime<Utc>, Event)>,
 }
 

@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     domain::decision::{
         Ledger,
-        desk::{Refusal, Step, Terms},
+        desk::{Asked, Refusal, Step, Terms},
         history,
         tests::laws::{Act, Machine, Says, acts, ask, conclude, found, uid},
     },
@@ -325,4 +325,27 @@ async fn a_file_of_version_5_is_brought_up_to_date_and_still_verifies() {
     mute.await.unwrap().unwrap();
     Audit::new(2, &snapshot(&["c1"])).record(&store).await.unwrap();
     assert!(store.verify("acme").await.unwrap().is_consistent());
+}
+
+#[tokio::test]
+async fn what_stands_leaves_out_what_somebody_answers_for() {
+    let (_folder, store) = store().await;
+    let seen = snapshot(&["c1"]);
+    Audit::new(1, &seen).record(&store).await.unwrap();
+    let (muted, due) = (finding("c1", "one"), finding("c2", "two"));
+    let (opened, events) = (vec![muted.clone(), due.clone()], vec![event("e1"), event("e2")]);
+    Audit { opened, events, ..Audit::new(2, &seen) }.record(&store).await.unwrap();
+    let decide = store.decide("acme", at(130), move |desk, _| {
+        let asked = Asked { event: event("e1"), opened: Vec::new(), stands: true };
+        let agreed = Terms { ticket: Some("T-1".to_owned()), ..terms("dec-1", 5) };
+        let mut entries = desk.approve(&asked, agreed, at(130))?.entries;
+        entries.extend(desk.mute(&[muted.uid], terms("dec-2", 5), at(130))?.entries);
+        Ok(Outcome { entries, messages: Vec::new(), answer: () })
+    });
+    decide.await.unwrap().unwrap();
+    let standing = store.standing("acme", at(0), at(0), 10).await.unwrap();
+    let due: Vec<&str> =
+        standing.open.iter().filter(|one| one.is_due()).map(|one| one.client.id.as_str()).collect();
+    let changes: Vec<&str> = standing.changes.iter().map(|(_, event)| event.id.as_str()).collect();
+    assert_eq!((due, changes), (vec!["c2"], vec!["e2"]));
 }
