@@ -334,7 +334,7 @@ async fn what_stands_leaves_out_what_somebody_answers_for() {
     Audit::new(1, &seen).record(&store).await.unwrap();
     let (muted, due) = (finding("c1", "one"), finding("c2", "two"));
     let (opened, events) = (vec![muted.clone(), due.clone()], vec![event("e1"), event("e2")]);
-    Audit { opened, events, ..Audit::new(2, &seen) }.record(&store).await.unwrap();
+    Audit { events, opened, ..Audit::new(2, &seen) }.record(&store).await.unwrap();
     let decide = store.decide("acme", at(130), move |desk, _| {
         let asked = Asked { event: event("e1"), opened: Vec::new(), stands: true };
         let agreed = Terms { ticket: Some("T-1".to_owned()), ..terms("dec-1", 5) };
