@@ -62,6 +62,13 @@ impl PagerDuty {
         Outcome::Delivered
     }
 
+    fn unwanted(post: &Post, code: u16) -> Outcome {
+        Outcome::Dead {
+            reason: "rejected",
+            detail: format!("{post} answered {code}: PagerDuty will not take this event"),
+        }
+    }
+
     fn judge(&self, answer: &Answer) -> Outcome {
         let post = &self.post;
         let code = answer.status.as_u16();
@@ -76,10 +83,9 @@ impl PagerDuty {
                 blames: Blame::Sender,
                 detail: format!("{post} answered 400: it does not know the routing key"),
             },
-            400 | 413 => Outcome::Dead {
-                reason: "rejected",
-                detail: format!("{post} answered {code}: PagerDuty will not take this event"),
-            },
+            413 => Self::unwanted(post, code),
+            // A 400 that does not say so is a proxy's, of which a message does not die.
+            400 if answer.text.to_lowercase().contains("invalid event") => Self::unwanted(post, code),
             _ => post.judge(answer),
         }
     }

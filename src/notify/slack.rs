@@ -92,14 +92,17 @@ impl Slack {
                     word(&GONE).unwrap_or_default()
                 ),
             },
-            400 | 413 => Outcome::Dead {
+            413 => Outcome::Dead {
                 reason: "rejected",
-                detail: match word(&UNWANTED) {
-                    Some(word) => {
-                        format!("{post} answered {code} ({word}): Slack will not take this message")
-                    }
-                    None => format!("{post} answered {code}: Slack will not take this message"),
-                },
+                detail: format!("{post} answered 413: Slack will not take this message"),
+            },
+            // Without a word of Slack's it is a proxy that speaks, of which a message does not die.
+            400 if word(&UNWANTED).is_some() => Outcome::Dead {
+                reason: "rejected",
+                detail: format!(
+                    "{post} answered 400 ({}): Slack will not take this message",
+                    word(&UNWANTED).unwrap_or_default()
+                ),
             },
             _ => post.judge(answer),
         }

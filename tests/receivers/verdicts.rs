@@ -55,6 +55,8 @@ async fn each_answer_has_its_meaning() {
         (Slack, (200, "<html>please sign in</html>"), Fate::Waits),
         (Slack, (400, "invalid_payload"), Fate::Dead),
         (Slack, (400, "no_text"), Fate::Dead),
+        // Nor is its 400.
+        (Slack, (400, "<html>Bad Request</html>"), Fate::Waits),
         (Slack, (413, ""), Fate::Dead),
         (Slack, (403, "invalid_token"), Fate::Disabled),
         (Slack, (404, "no_service"), Fate::Disabled),
@@ -76,6 +78,7 @@ async fn each_answer_has_its_meaning() {
         (PagerDuty, (200, "<html>please sign in</html>"), Fate::Waits),
         (PagerDuty, (400, INVALID), Fate::Dead),
         (PagerDuty, (400, ROUTING), Fate::Waits),
+        (PagerDuty, (400, "<html>Bad Request</html>"), Fate::Waits),
         (PagerDuty, (413, ""), Fate::Dead),
         (PagerDuty, (404, ""), Fate::Waits),
         (PagerDuty, (429, ""), Fate::Waits),
